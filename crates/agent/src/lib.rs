@@ -1,0 +1,1 @@
+//! What the node daemon does: the cluster view, the switch, the host.

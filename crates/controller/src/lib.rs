@@ -1,0 +1,1 @@
+//! What the controller does: one VSwitchConfig per node, leader election.

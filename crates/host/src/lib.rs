@@ -1,0 +1,1 @@
+//! The Linux host: network namespaces, veth pairs, addresses, routes, sysctls, nftables.

@@ -1,0 +1,3 @@
+//! The CNI plugin k-vswitch-cni.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The controller k-vswitch-controller.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The node daemon k-vswitchd.
+
+fn main() {}

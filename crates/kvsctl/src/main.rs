@@ -1,0 +1,3 @@
+//! kvsctl, the operator's tool.
+
+fn main() {}

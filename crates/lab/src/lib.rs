@@ -1,0 +1,1 @@
+//! Whole clusters in network namespaces on one machine.

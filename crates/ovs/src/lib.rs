@@ -1,0 +1,1 @@
+//! Async connections to one Open vSwitch: OpenFlow and OVSDB.

@@ -1,0 +1,1 @@
+//! A blocking OVSDB client over a Unix socket, for programs without an async runtime.
