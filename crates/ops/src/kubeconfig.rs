@@ -1,0 +1,26 @@
+//! A Kubernetes client from what a program was started with.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+/// A client for the cluster of `kubeconfig`, or, without one, for the one this pod runs in.
+///
+/// # Errors
+/// When the file cannot be used, or when there is neither a file nor a service account.
+pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+    let config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path)
+                .with_context(|| format!("--kubeconfig: cannot use {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("--kubeconfig: {} names no usable cluster", path.display()))?
+        }
+        None => {
+            kube::Config::incluster().context("not inside a pod with a service account: pass --kubeconfig")?
+        }
+    };
+    kube::Client::try_from(config).context("cannot make a Kubernetes client")
+}
