@@ -1,0 +1,14 @@
+//! OpenFlow 1.5 to one bridge.
+//!
+//! [`frame`] cuts the byte stream into messages, [`connection`] matches replies and errors to requests by their
+//! transaction id and hands asynchronous messages on, [`session`] speaks in types of the `openflow` crate, and
+//! [`reconnect`] keeps a session up.
+//!
+//! Two tasks serve a connection. The reader never waits for the writer, so that a switch that stops reading until we
+//! read cannot deadlock with us. Callers wait for room in a bounded queue: that is the backpressure.
+
+pub mod connection;
+pub mod frame;
+
+pub use connection::{Closed, Connection, RequestError};
+pub use frame::{Frame, Negotiated};
