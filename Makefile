@@ -1,0 +1,28 @@
+# `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test lint bench-cni clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+deps: ## install the Debian packages that are missing
+	@scripts/deps
+
+build: deps ## build the programs into target/dist
+	@scripts/build
+
+demo: build ## a three-node cluster in network namespaces: every pod reaches everything, over VXLAN and GRE
+	@target/dist/kvsctl lab demo
+
+test: deps ## all tests
+	@scripts/test
+
+lint: ## formatting, clippy, and cargo-deny where it is installed
+	@scripts/lint
+
+bench-cni: build ## CNI ADD and DEL beside bridge + host-local; time to a ready lab; memory of each program
+	@scripts/bench cni
+
+clean: ## remove what was built
+	cargo clean
