@@ -1,0 +1,148 @@
+//! Running probes: all at once, each from its own network namespace.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+
+use super::{Outcome, Probe, Protocol, icmp, sctp, stream};
+use crate::netns;
+
+/// Sockets open at the same time: well below the usual limit of open files.
+const AT_ONCE: usize = 8192;
+
+/// One probe to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// File of the network namespace to probe from.
+    pub netns: PathBuf,
+    /// Whom to probe.
+    pub target: IpAddr,
+    /// What to ask.
+    pub probe: Probe,
+    /// How long to wait for an answer.
+    pub timeout: Duration,
+    /// Whether to wait for what the target has to say as well.
+    pub listen: bool,
+}
+
+/// What became of an [`Attempt`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The result.
+    pub outcome: Outcome,
+    /// Time until it was known.
+    pub latency: Duration,
+    /// What the target said, or the reason of an [`Outcome::Error`].
+    pub answer: Option<String>,
+}
+
+/// Makes all attempts at the same time and returns their verdicts in the same order.
+pub async fn run(attempts: &[Attempt]) -> Vec<Verdict> {
+    let mut sources: BTreeMap<&PathBuf, Vec<usize>> = BTreeMap::new();
+    for (index, attempt) in attempts.iter().enumerate() {
+        sources.entry(&attempt.netns).or_default().push(index);
+    }
+    let most = sources.values().map(Vec::len).max().unwrap_or(1).max(1);
+    let groups = futures::stream::iter(sources).map(|(place, indices)| async move {
+        let mine: Vec<Attempt> = indices.iter().filter_map(|index| attempts.get(*index)).cloned().collect();
+        let verdicts = run_from(place, mine).await;
+        indices.into_iter().zip(verdicts).collect::<Vec<_>>()
+    });
+    let mut verdicts: Vec<_> = groups
+        .buffer_unordered((AT_ONCE / most).max(1))
+        .collect::<Vec<_>>()
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
+    verdicts.sort_by_key(|(index, _)| *index);
+    verdicts.into_iter().map(|(_, verdict)| verdict).collect()
+}
+
+/// Makes the attempts of one source. Its sockets are opened together, on one thread inside the namespace.
+async fn run_from(place: &std::path::Path, attempts: Vec<Attempt>) -> Vec<Verdict> {
+    let count = attempts.len();
+    let opened = netns::within(place, move || attempts.into_iter().map(open).collect::<Vec<_>>()).await;
+    match opened {
+        Ok(opened) => futures::future::join_all(opened.into_iter().map(ask)).await,
+        Err(error) => vec![Verdict::error(Duration::ZERO, error.to_string()); count],
+    }
+}
+
+/// A socket for each kind of probe, not yet used.
+enum Opened {
+    Tcp(tokio::net::TcpSocket),
+    Udp(std::net::UdpSocket),
+    Sctp(std::os::fd::OwnedFd),
+    Icmp(std::os::fd::OwnedFd),
+}
+
+fn open(attempt: Attempt) -> (Attempt, std::io::Result<Opened>) {
+    let target = attempt.target;
+    let socket = match attempt.probe.protocol {
+        Protocol::Tcp if target.is_ipv4() => tokio::net::TcpSocket::new_v4().map(Opened::Tcp),
+        Protocol::Tcp => tokio::net::TcpSocket::new_v6().map(Opened::Tcp),
+        Protocol::Udp => stream::open_udp(SocketAddr::new(target, attempt.probe.port)).map(Opened::Udp),
+        Protocol::Sctp => sctp::open(target).map(Opened::Sctp),
+        Protocol::Icmp => icmp::open(target).map(Opened::Icmp),
+    };
+    (attempt, socket)
+}
+
+async fn ask((attempt, socket): (Attempt, std::io::Result<Opened>)) -> Verdict {
+    let begin = Instant::now();
+    let target = SocketAddr::new(attempt.target, attempt.probe.port);
+    let asked = async {
+        match socket? {
+            Opened::Tcp(socket) => stream::tcp(socket, target).await,
+            Opened::Udp(socket) => stream::udp(socket, attempt.timeout).await,
+            Opened::Sctp(socket) => sctp::probe(socket, target.port(), attempt.timeout).await,
+            Opened::Icmp(socket) => icmp::probe(socket, target.ip(), attempt.timeout).await,
+        }
+    };
+    let answered = tokio::time::timeout(attempt.timeout, asked).await;
+    let latency = begin.elapsed();
+    match answered {
+        Err(_) => Verdict { outcome: Outcome::Dropped, latency, answer: None },
+        Ok(Err(error)) => Verdict::from_error(latency, &error),
+        Ok(Ok(Answer::Said(said))) => Verdict { outcome: Outcome::Connected, latency, answer: Some(said) },
+        Ok(Ok(Answer::Refused)) => Verdict { outcome: Outcome::Refused, latency, answer: None },
+        Ok(Ok(Answer::Connected(connection))) => {
+            let left = attempt.timeout.saturating_sub(latency);
+            let answer = if attempt.listen { stream::first_line(connection, left).await } else { None };
+            Verdict { outcome: Outcome::Connected, latency, answer }
+        }
+    }
+}
+
+/// What a target did.
+pub(super) enum Answer {
+    /// It answered, with these words.
+    Said(String),
+    /// It accepted a connection, on which it may say something.
+    Connected(tokio::net::TcpStream),
+    /// It said no in the protocol's own way.
+    Refused,
+}
+
+impl Verdict {
+    const fn error(latency: Duration, reason: String) -> Self {
+        Self { outcome: Outcome::Error, latency, answer: Some(reason) }
+    }
+
+    /// Errors of a socket that an ICMP message or a TCP reset caused are refusals; others are not about the target.
+    fn from_error(latency: Duration, error: &std::io::Error) -> Self {
+        use rustix::io::Errno;
+        // ECONNREFUSED: reset or port unreachable. ENOPROTOOPT: protocol unreachable. EACCES: ICMPv6
+        // administratively prohibited. ECONNRESET: a reset after the handshake.
+        const REFUSALS: [Errno; 4] = [Errno::CONNREFUSED, Errno::NOPROTOOPT, Errno::ACCESS, Errno::CONNRESET];
+        if REFUSALS.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
+            Self { outcome: Outcome::Refused, latency, answer: None }
+        } else {
+            Self::error(latency, error.to_string())
+        }
+    }
+}
