@@ -1,0 +1,88 @@
+//! Sysctls. Those below `net` belong to the network namespace of the *calling thread*: use [`crate::Netns::run`].
+//!
+//! Keys are written with slashes (`net/ipv4/conf/eth0/rp_filter`), since interface names may have dots in them.
+
+use std::{fs, io, path::PathBuf};
+
+use crate::{Error, Result};
+
+/// Sets a sysctl and checks that it took.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be written ([`Error::is_not_found`] if the kernel does not have it),
+/// [`Error::SysctlIgnored`] if another value is there afterwards.
+pub fn write(key: &str, value: &str) -> Result<()> {
+    let path = path(key)?;
+    fs::write(&path, value).map_err(|source| Error::File { action: "write", path, source })?;
+    let found = read(key)?;
+    if words(&found).eq(words(value)) {
+        Ok(())
+    } else {
+        Err(Error::SysctlIgnored { key: key.to_owned(), wanted: value.to_owned(), found })
+    }
+}
+
+/// Sets a sysctl if the kernel has it; `false` if it has not (IPv6 switched off, a module not loaded).
+///
+/// # Errors
+/// As [`write`], but for a missing key.
+pub fn write_if_there(key: &str, value: &str) -> Result<bool> {
+    match write(key, value) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a sysctl, without the trailing line break.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn read(key: &str) -> Result<String> {
+    let path = path(key)?;
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim_end().to_owned()),
+        Err(source) => Err(Error::File { action: "read", path, source }),
+    }
+}
+
+fn path(key: &str) -> Result<PathBuf> {
+    let path = PathBuf::from("/proc/sys").join(key);
+    if key.is_empty()
+        || key.starts_with('/')
+        || key.split('/').any(|part| part.is_empty() || part.starts_with('.'))
+    {
+        let source =
+            io::Error::new(io::ErrorKind::InvalidInput, "a sysctl is named like net/ipv4/ip_forward");
+        return Err(Error::File { action: "find the sysctl", path, source });
+    }
+    Ok(path)
+}
+
+/// Values of several words come back separated by tabs.
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_cannot_leave_the_sysctl_tree() {
+        for key in ["", "/etc/passwd", "net/../../etc/passwd", "net//x"] {
+            assert!(read(key).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_missing_key_is_not_found() {
+        assert!(read("net/ipv4/kvst_no_such").unwrap_err().is_not_found());
+        assert!(!write_if_there("net/ipv4/kvst_no_such", "1").unwrap());
+    }
+
+    #[test]
+    fn values_of_several_words_compare_by_word() {
+        assert!(words("1 2\t3\n").eq(words("1 2 3")));
+    }
+}
