@@ -8,6 +8,7 @@
 //!
 //! - [`spec`]: what a lab is asked to be; [`layout`]: where it keeps its files and namespaces; [`plan`]: its addresses.
 //! - [`netns`]: doing things inside a namespace; [`program`]: keeping a program running in one.
+//! - [`cluster`]: the controllers of a control plane.
 //! - [`serve`]: what pods run instead of containers; [`probe`]: asking them; [`sctp`]: packets for kernels without
 //!   SCTP sockets.
 //!
@@ -18,6 +19,7 @@
 //! `down` and by the next `up` even when the supervisor died. Help the programs under test: it gives them what a
 //! cluster gives them and nothing else.
 
+pub mod cluster;
 pub mod layout;
 pub mod netns;
 pub mod plan;

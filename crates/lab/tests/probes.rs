@@ -1,5 +1,6 @@
 //! Probes and pod servers between two network namespaces joined by a veth pair.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::print_stderr)]
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
