@@ -20,12 +20,16 @@
 //! cluster gives them and nothing else.
 
 pub mod cluster;
+pub mod kubelet;
 pub mod layout;
 pub mod netns;
 pub mod plan;
 pub mod probe;
 pub mod program;
 mod raw;
+pub mod runtime;
 pub mod sctp;
 pub mod serve;
 pub mod spec;
+pub mod switch;
+pub mod topology;

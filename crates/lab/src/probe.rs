@@ -9,6 +9,7 @@ mod sctp;
 mod stream;
 
 pub use run::{Attempt, Verdict, run};
+pub(crate) use sctp::random;
 
 use std::fmt;
 use std::str::FromStr;

@@ -83,7 +83,8 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Servers {
     _tasks: JoinSet<()>,
-    sctp: Option<(Arc<SctpResponder>, Vec<u16>)>,
+    sctp: Arc<SctpResponder>,
+    sctp_ports: Vec<u16>,
 }
 
 impl Servers {
@@ -117,16 +118,14 @@ impl Servers {
         for port in &sctp_ports {
             sctp.serve(*port, identity);
         }
-        Ok(Self { _tasks: tasks, sctp: (!sctp_ports.is_empty()).then(|| (Arc::clone(sctp), sctp_ports)) })
+        Ok(Self { _tasks: tasks, sctp: Arc::clone(sctp), sctp_ports })
     }
 }
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        if let Some((responder, ports)) = &self.sctp {
-            for port in ports {
-                responder.forget(*port);
-            }
+        for port in &self.sctp_ports {
+            self.sctp.forget(*port);
         }
     }
 }

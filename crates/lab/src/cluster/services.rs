@@ -214,7 +214,7 @@ mod tests {
             ),
             service(
                 "plain",
-                json!({"type": "ClusterIP", "clusterIP": "10.96.0.21", "ports": [{"port": 80}]}),
+                &json!({"type": "ClusterIP", "clusterIP": "10.96.0.21", "ports": [{"port": 80}]}),
             ),
         ]);
         assert_eq!(patches.len(), 1);

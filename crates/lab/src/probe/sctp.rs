@@ -14,7 +14,7 @@ use crate::raw::{self, RawSocket};
 use crate::sctp::{Chunk, Packet};
 
 /// A number nobody can guess: ports and tags of different probes must differ.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

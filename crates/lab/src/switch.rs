@@ -1,0 +1,282 @@
+//! A node's Open vSwitch: `ovsdb-server` and `ovs-vswitchd` of its own, as a distribution's service would run them.
+//!
+//! With OVS's own datapath (`netdev`) tunnels need the underlay addresses on a bridge, so the node's uplink is a port of
+//! `br-phy`, an ordinary learning switch, whose local interface has the node's addresses. With the kernel's datapath the
+//! uplink keeps them and there is no such bridge.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use host::Netns;
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+use crate::layout::NodeLayout;
+use crate::plan::Ends;
+use crate::program::{Program, ProgramError, ProgramSpec, ProgramState};
+use crate::topology::{self, UPLINK};
+
+/// The schema that Open vSwitch's packages install.
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+
+/// Bridge that holds the uplink of a node with OVS's own datapath.
+const PHYSICAL_BRIDGE: &str = "br-phy";
+
+/// How long the switch may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why a node's switch does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// Its programs could not be started.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// Its namespace or interfaces are not as they should be.
+    #[error(transparent)]
+    Host(#[from] host::Error),
+    /// A file could not be written.
+    #[error("cannot prepare {path}: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// One of OVS's tools said no.
+    #[error("{tool} failed: {said}; see {log}")]
+    Tool {
+        /// The tool.
+        tool: &'static str,
+        /// What it wrote to its standard error.
+        said: String,
+        /// Log of the program it talks to.
+        log: PathBuf,
+    },
+    /// It did not come up.
+    #[error("{what} did not come up in {} s; see {log}", PATIENCE.as_secs())]
+    Late {
+        /// What was waited for.
+        what: &'static str,
+        /// Log that says why.
+        log: PathBuf,
+    },
+}
+
+/// A node's switch.
+#[derive(Debug)]
+pub struct Switch {
+    node: String,
+    layout: NodeLayout,
+    netns: PathBuf,
+    underlay: Ends,
+    netdev: bool,
+    database: Program,
+    vswitchd: Program,
+    /// Gives `br-phy` its addresses again whenever `ovs-vswitchd` was started anew.
+    keeper: JoinHandle<()>,
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+impl Switch {
+    /// A switch not yet started. `netdev` chooses OVS's own datapath.
+    #[must_use]
+    pub fn new(node: &str, layout: NodeLayout, netns: PathBuf, underlay: Ends, netdev: bool) -> Self {
+        let vswitchd = Program::new("ovs-vswitchd");
+        let keeper = tokio::spawn(keep_addresses(vswitchd.watch(), netns.clone(), underlay, netdev));
+        Self {
+            node: node.to_owned(),
+            layout,
+            netns,
+            underlay,
+            netdev,
+            database: Program::new("ovsdb-server"),
+            vswitchd,
+            keeper,
+        }
+    }
+
+    /// Starts it, after stopping what runs of it. The database keeps its content.
+    ///
+    /// # Errors
+    /// [`SwitchError`]; what was started goes on running.
+    pub async fn start(&self) -> Result<(), SwitchError> {
+        self.stop().await;
+        let ovs = self.layout.ovs();
+        let file = |source| SwitchError::File { path: ovs.clone(), source };
+        tokio::fs::create_dir_all(&ovs).await.map_err(file)?;
+        let database = ovs.join("conf.db");
+        if !tokio::fs::try_exists(&database).await.map_err(file)? {
+            let create = [OsString::from("create"), database.clone().into(), SCHEMA.into()];
+            self.tool("ovsdb-tool", &create).await?;
+        }
+        let remote = format!("--remote=punix:{}", self.layout.ovsdb_socket().display());
+        self.database.start(self.spec("ovsdb-server", [database.into(), remote.into()])).await?;
+        self.wait_for_database().await?;
+        let system_id = format!("external_ids:system-id={}", self.node);
+        self.vsctl(&["--no-wait", "init", "--", "set", "Open_vSwitch", ".", &system_id]).await?;
+        let socket = format!("unix:{}", self.layout.ovsdb_socket().display());
+        self.vswitchd.start(self.spec("ovs-vswitchd", [socket.into()])).await?;
+        if self.netdev {
+            let datapath = ["set", "Bridge", PHYSICAL_BRIDGE, "datapath_type=netdev", "fail_mode=standalone"];
+            let mut args = vec!["--may-exist", "add-br", PHYSICAL_BRIDGE, "--"];
+            args.extend(datapath);
+            args.extend(["--", "--may-exist", "add-port", PHYSICAL_BRIDGE, UPLINK]);
+            self.vsctl(&args).await?;
+        }
+        let (netns, underlay, link) = (self.netns.clone(), self.underlay, self.underlay_link());
+        blocking(move || topology::set_addresses(&Netns::open(netns)?, link, underlay, true)).await?;
+        Ok(())
+    }
+
+    /// Stops it. Without the kernel's datapath, the node is off the network then.
+    pub async fn stop(&self) {
+        self.vswitchd.stop().await;
+        self.database.stop().await;
+    }
+
+    /// What its programs are doing.
+    #[must_use]
+    pub fn states(&self) -> [(&'static str, ProgramState); 2] {
+        [("ovsdb-server", self.database.state()), ("ovs-vswitchd", self.vswitchd.state())]
+    }
+
+    const fn underlay_link(&self) -> &'static str {
+        if self.netdev { PHYSICAL_BRIDGE } else { UPLINK }
+    }
+
+    fn spec(&self, name: &'static str, args: impl IntoIterator<Item = OsString>) -> ProgramSpec {
+        let ovs = self.layout.ovs();
+        let beside = |suffix: &str| ovs.join(format!("{name}.{suffix}"));
+        let mut all: Vec<OsString> = args.into_iter().collect();
+        all.push(format!("--unixctl={}", beside("ctl").display()).into());
+        all.push(format!("--pidfile={}", beside("pid").display()).into());
+        all.extend(["--no-chdir", "-vconsole:info", "-vsyslog:off", "-vfile:off"].map(OsString::from));
+        ProgramSpec {
+            name: format!("{}/{name}", self.node),
+            program: name.into(),
+            args: all,
+            envs: self.environment(),
+            netns: self.netns.clone(),
+            log: self.layout.log(name),
+        }
+    }
+
+    fn environment(&self) -> Vec<(String, OsString)> {
+        ovs_environment(&self.layout)
+    }
+
+    async fn wait_for_database(&self) -> Result<(), SwitchError> {
+        let socket = self.layout.ovsdb_socket();
+        let up = async {
+            while UnixStream::connect(&socket).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let log = self.layout.log("ovsdb-server");
+        tokio::time::timeout(PATIENCE, up)
+            .await
+            .map_err(|_| SwitchError::Late { what: "ovsdb-server's socket", log })
+    }
+
+    async fn vsctl(&self, args: &[&str]) -> Result<(), SwitchError> {
+        let mut all: Vec<OsString> = vec![
+            format!("--db=unix:{}", self.layout.ovsdb_socket().display()).into(),
+            format!("--timeout={}", PATIENCE.as_secs()).into(),
+        ];
+        all.extend(args.iter().map(OsString::from));
+        self.tool("ovs-vsctl", &all).await
+    }
+
+    async fn tool(&self, tool: &'static str, args: &[OsString]) -> Result<(), SwitchError> {
+        let log = self.layout.log("ovs-vswitchd");
+        let failed = |said: String| SwitchError::Tool { tool, said, log: log.clone() };
+        let run = Command::new(tool)
+            .args(args)
+            .envs(self.environment())
+            .stdin(std::process::Stdio::null())
+            .output();
+        let output = run.await.map_err(|error| {
+            failed(format!("{error}; install the openvswitch-switch package if it is missing"))
+        })?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        }
+    }
+}
+
+/// The variables by which OVS's tools find this node's switch.
+#[must_use]
+pub fn ovs_environment(layout: &NodeLayout) -> Vec<(String, OsString)> {
+    ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"]
+        .map(|name| (name.to_owned(), layout.ovs().into_os_string()))
+        .to_vec()
+}
+
+/// The local interface of `br-phy` goes when `ovs-vswitchd` ends, and its addresses with it. On a machine the system's
+/// network configuration puts them back.
+async fn keep_addresses(
+    mut states: tokio::sync::watch::Receiver<ProgramState>,
+    netns: PathBuf,
+    underlay: Ends,
+    netdev: bool,
+) {
+    while states.changed().await.is_ok() {
+        let restarted = matches!(&*states.borrow_and_update(), ProgramState::Running { restarts: 1.., .. });
+        if !netdev || !restarted {
+            continue;
+        }
+        let begin = tokio::time::Instant::now();
+        loop {
+            let netns = netns.clone();
+            let set = move || topology::set_addresses(&Netns::open(netns)?, PHYSICAL_BRIDGE, underlay, true);
+            match blocking(set).await {
+                Ok(()) => break,
+                Err(error) if begin.elapsed() > PATIENCE => {
+                    tracing::warn!(%error, "the underlay addresses are not back");
+                    break;
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+async fn blocking<F>(work: F) -> Result<(), SwitchError>
+where
+    F: FnOnce() -> host::Result<()> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        // The runtime is going down.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Whether nodes use OVS's own datapath, and why not the kernel's.
+///
+/// # Errors
+/// [`host::Error`] when the kernel cannot be asked.
+pub fn choose_netdev(choice: crate::spec::Datapath) -> host::Result<bool> {
+    use crate::spec::Datapath;
+    match choice {
+        Datapath::System => Ok(false),
+        Datapath::Netdev => Ok(true),
+        Datapath::Auto => Ok(!host::kernel::has_openvswitch()?),
+    }
+}
+
+/// Whether OVS is installed: its programs and its schema.
+#[must_use]
+pub fn installed() -> bool {
+    Path::new(SCHEMA).exists()
+}
