@@ -7,9 +7,11 @@
 //! - [`Address`]: where a switch listens, in OVS's own notation.
 //! - [`backoff`]: how long to wait before the next try.
 //! - [`openflow`]: requests, bundles and asynchronous messages of a bridge.
+//! - [`ovsdb`]: transactions, monitors and locks of the database server.
 
 pub mod address;
 pub mod backoff;
 pub mod openflow;
+pub mod ovsdb;
 
 pub use address::{Address, AddressError};

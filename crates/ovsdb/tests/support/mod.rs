@@ -17,15 +17,27 @@ impl Server {
     /// Starts a server with an empty `Open_vSwitch` database but for its one root row. `None`, with a line that says
     /// why, where Open vSwitch is not installed.
     pub fn start() -> Option<Self> {
+        Self::create(&["create"], &[])
+    }
+
+    /// Like [`Self::start`], but as the only member of a cluster: only those keep a history of transactions.
+    pub fn start_clustered() -> Option<Self> {
+        Self::create(&["create-cluster"], &["unix:raft"])
+    }
+
+    fn create(command: &[&str], address: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let create =
-            Command::new("ovsdb-tool").arg("create").arg(folder.path().join("db")).arg(SCHEMA).status();
-        if !create.is_ok_and(|status| status.success()) {
+        let mut create = Command::new("ovsdb-tool");
+        create.current_dir(folder.path()).args(command).args(["db", SCHEMA]).args(address);
+        if !create.status().is_ok_and(|status| status.success()) {
             println!("SKIPPED: ovsdb-tool cannot create a database: install openvswitch-switch");
             return None;
         }
         let mut server = Self { folder, child: None };
         server.restart();
+        while server.client(&["list-dbs"]).lines().all(|db| db != "Open_vSwitch") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         server.client(&["transact", r#"["Open_vSwitch",{"op":"insert","table":"Open_vSwitch","row":{}}]"#]);
         Some(server)
     }
@@ -35,7 +47,8 @@ impl Server {
         self.kill();
         let path = |name: &str| self.folder.path().join(name);
         let child = Command::new("ovsdb-server")
-            .arg(path("db"))
+            .current_dir(self.folder.path())
+            .arg("db")
             .arg(format!("--remote=punix:{}", path("db.sock").display()))
             .arg(format!("--unixctl={}", path("ctl").display()))
             .arg(format!("--log-file={}", path("log").display()))
@@ -64,6 +77,20 @@ impl Server {
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("db.sock")
+    }
+
+    /// Makes it listen on the loopback address as well. Returns the port.
+    pub fn listen_tcp(&self) -> String {
+        self.appctl(&["ovsdb-server/add-remote", "ptcp:0:127.0.0.1"]);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+            if let Some((_, port)) = log.trim_end().rsplit_once("listening on port ") {
+                return port.to_owned();
+            }
+            assert!(Instant::now() < deadline, "no port in the log: {log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Runs `ovs-appctl` on it.
