@@ -38,5 +38,6 @@ pub const IPV6: &str = "kvs-ipv6";
 /// On an interface, by the daemon: the `ofport` whose flows are in the switch.
 pub const PROGRAMMED: &str = "kvs-programmed";
 
-/// The lock that the daemon holds exactly while it can program flows (RFC 7047 section 4.1.8).
-pub const DAEMON_LOCK: &str = "k-vswitchd";
+/// The lock that the daemon holds exactly while it can program flows (RFC 7047 section 4.1.8). A lock's name is an
+/// `<id>`, which has no hyphens (section 3.1).
+pub const DAEMON_LOCK: &str = "k_vswitchd";
