@@ -267,6 +267,23 @@ impl Netlink {
         )
     }
 
+    /// Sets the MTU and brings the interface up, in one request.
+    ///
+    /// # Errors
+    /// [`Error::NoLink`] if there is none, [`Error::Kernel`] otherwise.
+    pub fn set_mtu_up<'a>(&mut self, link: impl Into<LinkRef<'a>>, mtu: u32) -> Result<()> {
+        let link = link.into();
+        self.set(
+            link,
+            || format!("set MTU {mtu} of interface {link} and bring it up"),
+            |message| {
+                message.header.flags = LinkFlags::Up;
+                message.header.change_mask = LinkFlags::Up;
+                message.attributes.push(LinkAttribute::Mtu(mtu));
+            },
+        )
+    }
+
     /// Sets MAC address and MTU and brings the interface up, in one request.
     ///
     /// # Errors
