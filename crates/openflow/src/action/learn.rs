@@ -308,10 +308,10 @@ impl fmt::Display for LearnSpec {
             Self::MatchValue { dst, value } if dst == Subfield::whole(dst.field) => {
                 write!(f, "{}={}", dst.field.name(), Formatted { field: dst.field, value, mask: None })
             }
-            Self::MatchValue { dst, value } => write!(f, "{dst}={value:#x}"),
+            Self::MatchValue { dst, value } => write!(f, "{dst}={}", Hex(value)),
             Self::MatchField { dst, src } if dst == src => write!(f, "{dst}"),
             Self::MatchField { dst, src } => write!(f, "{dst}={src}"),
-            Self::LoadValue { dst, value } => write!(f, "load:{value:#x}->{dst}"),
+            Self::LoadValue { dst, value } => write!(f, "load:{}->{dst}", Hex(value)),
             Self::LoadField { dst, src } => write!(f, "load:{src}->{dst}"),
             Self::Output { src } => write!(f, "output:{src}"),
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Field, Format, ones};
-use crate::addr::{MacAddr, OvsIpv6};
+use crate::addr::{Hex, MacAddr, OvsIpv6};
 use crate::flags::FlagNames;
 use crate::port::PortNo;
 
@@ -74,7 +74,7 @@ impl fmt::Display for Formatted {
                 mask.map_or(Ok(()), |mask| write!(f, "/{mask:#x}"))
             }
             Format::Hexadecimal => {
-                write!(f, "{value:#x}")?;
+                write!(f, "{}", Hex(value))?;
                 mask.map_or(Ok(()), |mask| write!(f, "/{mask:#x}"))
             }
             Format::Ethernet => ethernet(f, value, all),
