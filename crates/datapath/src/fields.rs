@@ -1,0 +1,32 @@
+//! Every bit that tables hand to each other, named once.
+
+use openflow::{Field, Subfield};
+
+/// Where the packet came from, one of [`source`]. `reg0[0..3]`.
+pub const SOURCE: Subfield = Subfield::new(Field::Reg0, 0, 4);
+
+/// Where the packet goes, one of [`destination`]; zero until it has been routed. `reg0[4..7]`.
+pub const DESTINATION: Subfield = Subfield::new(Field::Reg0, 4, 4);
+
+/// The OpenFlow port the packet leaves by, set when it is routed. `reg1`.
+pub const OUTPUT: Subfield = Subfield::new(Field::Reg1, 0, 32);
+
+/// Values of [`SOURCE`].
+pub mod source {
+    /// A pod of this node.
+    pub const POD: u8 = 1;
+    /// The node itself, or what it forwards.
+    pub const GATEWAY: u8 = 2;
+    /// Another node, by the overlay.
+    pub const TUNNEL: u8 = 3;
+}
+
+/// Values of [`DESTINATION`].
+pub mod destination {
+    /// A pod of this node.
+    pub const POD: u8 = 1;
+    /// The node itself, or what it forwards.
+    pub const GATEWAY: u8 = 2;
+    /// Another node, by the overlay.
+    pub const TUNNEL: u8 = 3;
+}

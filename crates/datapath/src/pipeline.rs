@@ -1,0 +1,88 @@
+//! The pipeline's flows.
+//!
+//! | table | priority | what |
+//! |---|---|---|
+//! | classify | 100 | tunnel, gateway and pods' ports |
+//! | spoof-guard | 110, 105, 100 | a pod's solicitations; any other neighbour discovery; its packets |
+//! | neighbour | 110, 100, 10 | what is not answered; what is; everything else goes on |
+//! | route | 4000, 3000, 2500, 1000 + prefix length, 900 | multicast; local addresses; the rest of what came by a tunnel; pod CIDRs; the outside |
+//! | ttl | 100, 0 | pod to pod; everything else |
+//! | output | 100 | by register |
+//!
+//! Every table ends with a flow of priority 0 that says what became of what nothing matched.
+
+mod classify;
+mod neighbour;
+mod route;
+mod spoof_guard;
+#[cfg(test)]
+mod tests;
+
+use openflow::{Action, Flow, Match};
+
+use crate::topology::{Node, Port, Remote};
+use crate::{Cookie, DropReason, Table, fields};
+
+/// A flow that drops, until it is given something else to do.
+fn flow(table: Table, priority: u16, matching: Match, cookie: Cookie) -> Flow {
+    Flow::new(table.number(), priority, matching).cookie(cookie.0)
+}
+
+/// Flows that are there whatever ports and other nodes there are.
+#[must_use]
+pub fn node(node: &Node) -> Vec<Flow> {
+    let mut flows = classify::node();
+    flows.extend(spoof_guard::node());
+    flows.extend(neighbour::node(node));
+    flows.extend(route::node(node));
+    flows.extend(output());
+    flows.extend(Table::ALL.into_iter().filter(|table| *table != Table::Ttl).map(|table| {
+        let reason = match table {
+            Table::Classify => DropReason::UnknownSource,
+            Table::SpoofGuard => DropReason::Spoofed,
+            Table::Neighbour | Table::NeighbourAdvert => DropReason::NeighbourIgnored,
+            Table::Route => DropReason::NotRouted,
+            Table::Ttl | Table::Output => DropReason::Unmatched,
+        };
+        flow(table, 0, Match::new(), Cookie::drop(reason))
+    }));
+    flows
+}
+
+/// Flows of a pod's port: a bounded number, whatever the cluster's size.
+#[must_use]
+pub fn port(port: &Port) -> Vec<Flow> {
+    let mut flows = classify::port(port);
+    flows.extend(spoof_guard::port(port));
+    flows.extend(neighbour::port(port));
+    flows.extend(route::port(port));
+    flows
+}
+
+/// Flows of another node: two for each of its CIDRs and one for itself.
+#[must_use]
+pub fn remote(remote: &Remote) -> Vec<Flow> {
+    let mut flows = classify::remote(remote);
+    flows.extend(route::remote(remote));
+    flows
+}
+
+/// The last two tables.
+fn output() -> Vec<Flow> {
+    let pod_to_pod = |matching: Match, destination: u8| {
+        let matching =
+            matching.subfield(fields::SOURCE, fields::source::POD).subfield(fields::DESTINATION, destination);
+        // The sender's node counts as the one router between two pods; the receiver's does not.
+        flow(Table::Ttl, 100, matching, Cookie::fixed())
+            .actions([Action::DecTtl])
+            .goto_table(Table::Output.number())
+    };
+    vec![
+        pod_to_pod(Match::new().ipv4(), fields::destination::POD),
+        pod_to_pod(Match::new().ipv6(), fields::destination::POD),
+        pod_to_pod(Match::new().ipv4(), fields::destination::TUNNEL),
+        pod_to_pod(Match::new().ipv6(), fields::destination::TUNNEL),
+        flow(Table::Ttl, 0, Match::new(), Cookie::fixed()).goto_table(Table::Output.number()),
+        flow(Table::Output, 100, Match::new(), Cookie::fixed()).actions([Action::output_reg(fields::OUTPUT)]),
+    ]
+}

@@ -1,0 +1,49 @@
+//! Where a packet came from.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use openflow::{Action, Field, Flow, Match, PortNo};
+
+use super::flow;
+use crate::topology::{Port, Remote, TUNNEL_KEY};
+use crate::{Cookie, Table, fields};
+
+const PRIORITY: u16 = 100;
+
+fn from(matching: Match, cookie: Cookie, source: u8, next: Table) -> Flow {
+    flow(Table::Classify, PRIORITY, matching, cookie)
+        .actions([Action::load(fields::SOURCE, source)])
+        .goto_table(next.number())
+}
+
+pub(super) fn node() -> Vec<Flow> {
+    let local = Match::new().in_port(PortNo::LOCAL);
+    vec![from(local, Cookie::fixed(), fields::source::GATEWAY, Table::Neighbour)]
+}
+
+pub(super) fn port(port: &Port) -> Vec<Flow> {
+    let matching = Match::new().in_port(PortNo::new(port.ofport));
+    vec![from(matching, Cookie::port(&port.name), fields::source::POD, Table::SpoofGuard)]
+}
+
+/// A tunnel packet is believed only if it comes from a node's address, with our key, and carries one of that node's
+/// own addresses: a pod's, or the one it has on the underlay.
+pub(super) fn remote(remote: &Remote) -> Vec<Flow> {
+    let outer = Match::new().in_port(remote.tunnel).tun_id(TUNNEL_KEY.into());
+    let outer = match remote.endpoint {
+        IpAddr::V4(address) => outer.tun_src(address),
+        IpAddr::V6(address) => outer.set(Field::TunIpv6Src, address),
+    };
+    let itself = IpNet::from(remote.endpoint);
+    let sources = remote.pods.iter().copied().chain([itself]);
+    sources
+        .map(|inner| {
+            let matching = match inner {
+                IpNet::V4(net) => outer.clone().ipv4().ipv4_src(net),
+                IpNet::V6(net) => outer.clone().ipv6().ipv6_src(net),
+            };
+            from(matching, Cookie::remote(&remote.name), fields::source::TUNNEL, Table::Route)
+        })
+        .collect()
+}

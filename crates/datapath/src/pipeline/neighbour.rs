@@ -1,0 +1,86 @@
+//! Every ARP request (RFC 826) and neighbour solicitation (RFC 4861 section 4.3) for an address of the pod network is
+//! answered here, with the virtual router's MAC. Nobody else ever sees one.
+
+use openflow::{Action, Field, Flow, Match, PortNo, Subfield};
+
+use super::flow;
+use crate::topology::{Node, Port, ROUTER_MAC};
+use crate::{Cookie, DropReason, Table};
+
+const ARP_REQUEST: u16 = 1;
+const ARP_REPLY: u16 = 2;
+const NEIGHBOUR_ADVERT: u8 = 136;
+/// Target link-layer address (RFC 4861 section 4.6.1).
+const TARGET_LINK_LAYER_ADDRESS: u8 = 2;
+/// Router, solicited, override (RFC 4861 section 4.4).
+const ADVERT_FLAGS: u32 = 0xe000_0000;
+
+pub(super) fn node(node: &Node) -> Vec<Flow> {
+    let ignored = Cookie::drop(DropReason::NeighbourIgnored);
+    let on = |matching: Match| {
+        flow(Table::Neighbour, 10, matching, Cookie::fixed()).goto_table(Table::Route.number())
+    };
+    let mut flows = vec![on(Match::new().ipv4()), on(Match::new().ipv6())];
+    if let Some(cluster) = node.cluster_ipv4 {
+        let request = Match::new().arp().arp_op(ARP_REQUEST).arp_tpa(cluster);
+        flows.push(flow(Table::Neighbour, 100, request, Cookie::fixed()).actions(arp_answer()));
+    }
+    if let Some(gateway) = node.gateway_ipv4 {
+        // An announcement: an answer would look like a conflict.
+        let own = Match::new().in_port(PortNo::LOCAL).arp().arp_tpa(gateway);
+        flows.push(flow(Table::Neighbour, 110, own, ignored));
+    }
+    if let Some(cluster) = node.cluster_ipv6 {
+        let solicit = Match::new().nd_solicit().ipv6_net(Field::NdTarget, cluster);
+        flows.push(
+            flow(Table::Neighbour, 100, solicit, Cookie::fixed())
+                .actions([
+                    Action::move_field(Field::EthSrc, Field::EthDst),
+                    Action::set_eth_src(ROUTER_MAC),
+                    Action::move_field(Field::Ipv6Src, Field::Ipv6Dst),
+                    Action::move_field(Field::NdTarget, Field::Ipv6Src),
+                    Action::set_field(Field::Icmpv6Type, NEIGHBOUR_ADVERT),
+                ])
+                .goto_table(Table::NeighbourAdvert.number()),
+        );
+        // Duplicate address detection (RFC 4862 section 5.4.2): an answer would be the conflict it looks for.
+        let detection = Match::new().nd_solicit().ipv6_src(std::net::Ipv6Addr::UNSPECIFIED);
+        flows.push(flow(Table::Neighbour, 110, detection, ignored));
+        // A table of its own, since the target's link-layer address is a field of advertisements only.
+        let advert = Match::new().nd_advert();
+        flows.push(flow(Table::NeighbourAdvert, 100, advert, Cookie::fixed()).actions([
+            Action::set_field(Field::NdOptionsType, TARGET_LINK_LAYER_ADDRESS),
+            Action::set_field(Field::NdReserved, ADVERT_FLAGS),
+            Action::set_field(Field::NdTll, ROUTER_MAC),
+            Action::output_in_port(),
+        ]));
+    }
+    flows
+}
+
+pub(super) fn port(port: &Port) -> Vec<Flow> {
+    port.ipv4
+        .map(|address| {
+            let announcement = Match::new().in_port(PortNo::new(port.ofport)).arp().arp_tpa(address);
+            flow(Table::Neighbour, 110, announcement, Cookie::drop(DropReason::NeighbourIgnored))
+        })
+        .into_iter()
+        .collect()
+}
+
+/// Turns a request around: the addresses change sides, and the target's MAC is the router's.
+fn arp_answer() -> Vec<Action> {
+    let spa = Subfield::whole(Field::ArpSpa);
+    let tpa = Subfield::whole(Field::ArpTpa);
+    vec![
+        Action::move_field(Field::EthSrc, Field::EthDst),
+        Action::set_eth_src(ROUTER_MAC),
+        Action::set_field(Field::ArpOp, ARP_REPLY),
+        Action::move_field(Field::ArpSha, Field::ArpTha),
+        Action::set_field(Field::ArpSha, ROUTER_MAC),
+        Action::Push(spa),
+        Action::move_field(tpa, spa),
+        Action::Pop(tpa),
+        Action::output_in_port(),
+    ]
+}
