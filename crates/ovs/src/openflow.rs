@@ -9,6 +9,10 @@
 
 pub mod connection;
 pub mod frame;
+pub mod reconnect;
+pub mod session;
 
-pub use connection::{Closed, Connection, RequestError};
+pub use connection::{Asynchronous, Closed, Connection, RequestError};
 pub use frame::{Frame, Negotiated};
+pub use reconnect::{Connected, keep_up};
+pub use session::{BundleError, Session, SessionError, decode};
