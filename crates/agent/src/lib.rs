@@ -1,1 +1,34 @@
-//! What the node daemon does: the cluster view, the switch, the host.
+//! What the node daemon does.
+//!
+//! ```text
+//! Kubernetes API --view--+                               +--> OVSDB: bridge, tunnel, stamps
+//! OVSDB ---------monitor-+--> state --> store of flows --+--> OpenFlow: one bundle of differences
+//! switch, kernel --------+                               +--> host: addresses, routes, sysctls, nftables
+//! ```
+//!
+//! - [`view`] is the one seam through which the cluster is seen; [`state`] is what is known, and the flows that follow
+//!   from it, without any I/O.
+//! - [`bridge`], [`host_setup`], [`mtu`] and [`install`] say what the database, the host and the runtime's directories
+//!   should hold.
+//! - [`daemon`] is the loop that takes events in and then settles one thing after the other; [`sweep`] finds ports
+//!   whose pods are gone; [`status`] and [`metrics`] tell the operator.
+//!
+//! It must never take away on its own failure: without the API, without the database, on its way out, what is
+//! programmed stays.
+
+pub mod bridge;
+pub mod daemon;
+pub mod host_setup;
+pub mod install;
+pub mod metrics;
+pub mod mtu;
+pub mod state;
+pub mod status;
+pub mod sweep;
+pub mod uplink;
+pub mod view;
+
+pub use bridge::Datapath;
+pub use daemon::{DaemonError, Options, run};
+pub use install::InstallOptions;
+pub use metrics::Metrics;

@@ -1,3 +1,124 @@
-//! The node daemon k-vswitchd.
+//! `k-vswitchd`: the node's daemon.
 
-fn main() {}
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent::{Datapath, InstallOptions, Metrics, Options};
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use ops::{Health, Listener, LogFormat};
+use ovs::Address;
+use tracing::info;
+
+/// Programs this node's Open vSwitch from the state of the cluster.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Name of this node, which its VSwitchConfig carries too
+    #[arg(long, env = "NODE_NAME")]
+    node_name: String,
+    /// Kubeconfig of the cluster; without it, the service account of the pod this runs in
+    #[arg(long, env = "KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+    /// Where ovsdb-server listens
+    #[arg(long, env = "OVSDB", default_value = "unix:/run/openvswitch/db.sock")]
+    ovsdb: Address,
+    /// Directory in which ovs-vswitchd makes its bridges' management sockets
+    #[arg(long, env = "OVS_RUNDIR", default_value = "/run/openvswitch")]
+    ovs_rundir: PathBuf,
+    /// The bridge
+    #[arg(long, env = "BRIDGE", default_value = "k-vswitch0")]
+    bridge: String,
+    /// OVS's datapath: the kernel's (system), its own in userspace (netdev), or the kernel's where there is one
+    #[arg(long, env = "DATAPATH", value_enum, default_value = "auto")]
+    datapath: DatapathChoice,
+    /// The CNI plugin to install
+    #[arg(long, env = "CNI_PLUGIN", default_value = "/usr/bin/k-vswitch-cni")]
+    cni_plugin: PathBuf,
+    /// Where the container runtime looks for plugins
+    #[arg(long, env = "CNI_BIN_DIR", default_value = "/opt/cni/bin")]
+    cni_bin_dir: PathBuf,
+    /// Where the container runtime looks for network configurations
+    #[arg(long, env = "CNI_CONF_DIR", default_value = "/etc/cni/net.d")]
+    cni_conf_dir: PathBuf,
+    /// Socket of ovsdb-server as the plugin sees it, when that differs from --ovsdb
+    #[arg(long, env = "CNI_OVSDB_SOCKET")]
+    cni_ovsdb_socket: Option<PathBuf>,
+    /// Seconds between audits of the switch
+    #[arg(long, env = "AUDIT_INTERVAL", default_value = "60", value_parser = seconds)]
+    audit_interval: Duration,
+    /// Address of /healthz, /readyz and /metrics
+    #[arg(long, env = "HEALTH_ADDR", default_value = "127.0.0.1:9410")]
+    health_addr: SocketAddr,
+    /// Form of the log lines
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged: a level, or levels per target
+    #[arg(long, env = "LOG", default_value = "info")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DatapathChoice {
+    Auto,
+    System,
+    Netdev,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(Duration::from_secs(n)),
+        _ => Err("write a whole number of seconds above zero".to_owned()),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    ops::init_logs(arguments.log_format, &arguments.log)?;
+    let socket = match (arguments.cni_ovsdb_socket, &arguments.ovsdb) {
+        (Some(path), _) => path,
+        (None, Address::Unix(path)) => path.clone(),
+        (None, Address::Tcp(_)) => {
+            anyhow::bail!(
+                "--ovsdb is not a Unix socket: pass --cni-ovsdb-socket, which the CNI plugin will use"
+            );
+        }
+    };
+    let listener = Listener::bind(arguments.health_addr).await?;
+    let client = ops::client(arguments.kubeconfig.as_deref()).await?;
+    let options = Options {
+        node: arguments.node_name,
+        bridge: arguments.bridge.clone(),
+        ovsdb: arguments.ovsdb,
+        ovs_rundir: arguments.ovs_rundir,
+        datapath: match arguments.datapath {
+            DatapathChoice::Auto => None,
+            DatapathChoice::System => Some(Datapath::System),
+            DatapathChoice::Netdev => Some(Datapath::Netdev),
+        },
+        install: InstallOptions {
+            plugin: arguments.cni_plugin,
+            bin_dir: arguments.cni_bin_dir,
+            conf_dir: arguments.cni_conf_dir,
+            ovsdb_socket: socket,
+            bridge: arguments.bridge,
+        },
+        audit: arguments.audit_interval,
+        grace: agent::sweep::Grace::default(),
+    };
+    let health = Health::default();
+    let metrics = Metrics::default();
+    let registry = metrics.registry();
+    info!(health = %listener.address()?, "k-vswitchd started");
+    let daemon = agent::run(client, options, &health, metrics);
+    tokio::select! {
+        served = ops::serve(listener, health.clone(), registry) => served.context("serving health and metrics"),
+        result = daemon => result.map_err(Into::into),
+        signal = ops::terminated() => {
+            info!(signal = signal?, "stopping: the datapath goes on with what it has");
+            Ok(())
+        }
+    }
+}

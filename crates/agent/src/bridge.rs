@@ -1,0 +1,224 @@
+//! The bridge in OVSDB: what its rows should say, and the operations that make them say it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use api::{NodeConfig, OverlayType};
+use datapath::topology::GATEWAY_MAC;
+use ipam::NodeFacts;
+use ovsdb::Switch;
+use ovsdb::tables::{Bridge, Interface, Port};
+use ovsdb::{Condition, Datum as _, Mutation, Operation, Row, TableRow as _, Uuid, Value, vswitch};
+
+use crate::host_setup::gateway;
+
+/// Which of OVS's datapaths carries the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Datapath {
+    /// The kernel's.
+    System,
+    /// OVS's own, in userspace.
+    Netdev,
+}
+
+impl Datapath {
+    /// `datapath_type` of the bridge.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Netdev => "netdev",
+        }
+    }
+}
+
+/// OpenFlow versions of the bridge: ours, and those that `ovs-ofctl` speaks without being told.
+const PROTOCOLS: [&str; 3] = ["OpenFlow10", "OpenFlow13", "OpenFlow15"];
+
+/// What the bridge's rows should say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgePlan {
+    /// The bridge's name.
+    pub name: String,
+    /// Its datapath.
+    pub datapath: Datapath,
+    /// What plugins need to know of the node.
+    pub facts: NodeFacts,
+    /// Encapsulation.
+    pub overlay: OverlayType,
+    /// The node's end of all tunnels.
+    pub overlay_ip: IpAddr,
+}
+
+/// Name of the tunnel port. It differs from pods' ports, which have a digit or a letter in place of the hyphen.
+#[must_use]
+pub const fn tunnel_name(overlay: OverlayType) -> &'static str {
+    match overlay {
+        OverlayType::Gre => "kvs-gre",
+        OverlayType::Vxlan => "kvs-vxlan",
+    }
+}
+
+impl BridgePlan {
+    /// The plan for a node.
+    #[must_use]
+    pub fn new(name: &str, datapath: Datapath, config: &NodeConfig, mtu: u16) -> Self {
+        let ipv4 = config.pod_cidr.ipv4().and_then(|net| match gateway(net.into())? {
+            IpAddr::V4(address) => Some((net, address)),
+            IpAddr::V6(_) => None,
+        });
+        let ipv6 = config.pod_cidr.ipv6().and_then(|net| match gateway(net.into())? {
+            IpAddr::V6(address) => Some((net, address)),
+            IpAddr::V4(_) => None,
+        });
+        Self {
+            name: name.to_owned(),
+            datapath,
+            facts: NodeFacts { node: config.name.clone(), ipv4, ipv6, mtu },
+            overlay: config.overlay_type,
+            overlay_ip: config.overlay_ip,
+        }
+    }
+
+    /// The operations that make the rows say what they should; none when they do.
+    #[must_use]
+    pub fn operations(&self, switch: &Switch) -> Vec<Operation> {
+        let Some((uuid, bridge)) = switch.bridge(&self.name) else { return self.create() };
+        let mut operations = self.correct_bridge(uuid, bridge);
+        operations.extend(self.correct_local(switch));
+        operations.extend(self.correct_tunnels(switch, bridge));
+        operations
+    }
+
+    fn create(&self) -> Vec<Operation> {
+        let bridge = Bridge {
+            name: self.name.clone(),
+            datapath_type: self.datapath.as_str().to_owned(),
+            protocols: protocols(),
+            fail_mode: Some("secure".to_owned()),
+            other_config: other_config(),
+            external_ids: self.facts.write(),
+            ..Bridge::default()
+        };
+        let local = Interface { mtu_request: Some(self.facts.mtu.into()), ..Interface::default() };
+        let mut operations = vswitch::add_bridge(&bridge, &local, "bridge").to_vec();
+        operations.extend(self.add_tunnel());
+        operations
+    }
+
+    fn correct_bridge(&self, uuid: Uuid, bridge: &Bridge) -> Vec<Operation> {
+        let mut row = Row::new();
+        if bridge.datapath_type != self.datapath.as_str() {
+            row.set("datapath_type", self.datapath.as_str());
+        }
+        if bridge.fail_mode.as_deref() != Some("secure") {
+            row.set("fail_mode", "secure");
+        }
+        if bridge.protocols != protocols() {
+            row.set("protocols", protocols().to_value());
+        }
+        let here = || [Condition::uuid(uuid)];
+        let mut operations = Vec::new();
+        if !row.is_empty() {
+            operations.push(Operation::update(Bridge::TABLE, here(), row));
+        }
+        // Maps are mutated key by key: other keys are other programs', and the plugins'.
+        let mut mutations = set_pairs("other_config", &bridge.other_config, &other_config(), &[]);
+        mutations.extend(set_pairs(
+            "external_ids",
+            &bridge.external_ids,
+            &self.facts.write(),
+            &NodeFacts::KEYS,
+        ));
+        if !mutations.is_empty() {
+            operations.push(Operation::mutate(Bridge::TABLE, here(), mutations));
+        }
+        operations
+    }
+
+    fn correct_local(&self, switch: &Switch) -> Option<Operation> {
+        let (uuid, local) = switch.interfaces.iter().find(|(_, interface)| interface.name == self.name)?;
+        let mtu = i64::from(self.facts.mtu);
+        (local.mtu_request != Some(mtu)).then(|| {
+            Operation::update(Interface::TABLE, [Condition::uuid(uuid)], Row::new().with("mtu_request", mtu))
+        })
+    }
+
+    /// The tunnel port of the overlay in use, and no other one of ours.
+    fn correct_tunnels(&self, switch: &Switch, bridge: &Bridge) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        let mut found = false;
+        for uuid in &bridge.ports {
+            let Some(port) = switch.ports.get(*uuid) else { continue };
+            if port.name == tunnel_name(self.overlay) {
+                found = true;
+                let interface = switch.interfaces.iter().find(|(_, i)| i.name == port.name);
+                if let Some((uuid, interface)) = interface
+                    && (interface.options != self.tunnel_options() || interface.kind != self.overlay.as_str())
+                {
+                    let row = Row::new()
+                        .with("type", self.overlay.as_str())
+                        .with("options", self.tunnel_options().to_value());
+                    operations.push(Operation::update(Interface::TABLE, [Condition::uuid(uuid)], row));
+                }
+            } else if [OverlayType::Gre, OverlayType::Vxlan].iter().any(|o| port.name == tunnel_name(*o)) {
+                operations.push(vswitch::remove_port(*uuid));
+            }
+        }
+        if !found {
+            operations.extend(self.add_tunnel());
+        }
+        operations
+    }
+
+    fn add_tunnel(&self) -> Vec<Operation> {
+        let name = tunnel_name(self.overlay).to_owned();
+        let port = Port { name: name.clone(), ..Port::default() };
+        let interface = Interface {
+            name,
+            kind: self.overlay.as_str().to_owned(),
+            options: self.tunnel_options(),
+            ..Interface::default()
+        };
+        vswitch::add_port(&self.name, &port, &interface, "tunnel").to_vec()
+    }
+
+    /// Flow-based: flows say where to, with which key.
+    fn tunnel_options(&self) -> BTreeMap<String, String> {
+        let pairs = [("remote_ip", "flow".to_owned()), ("key", "flow".to_owned())];
+        let local = ("local_ip", self.overlay_ip.to_string());
+        pairs.into_iter().chain([local]).map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+}
+
+/// Removes `keys` that are not wanted and sets pairs that differ.
+fn set_pairs(
+    column: &str,
+    present: &BTreeMap<String, String>,
+    wanted: &BTreeMap<String, String>,
+    keys: &[&str],
+) -> Vec<Mutation> {
+    let mut mutations = Vec::new();
+    for key in keys {
+        if present.contains_key(*key) && !wanted.contains_key(*key) {
+            mutations.push(Mutation::delete(column, Value::set([*key])));
+        }
+    }
+    for (key, value) in wanted {
+        if present.get(key) != Some(value) {
+            mutations.extend(Mutation::put(column, key, value));
+        }
+    }
+    mutations
+}
+
+fn protocols() -> BTreeSet<String> {
+    PROTOCOLS.iter().map(|&p| p.to_owned()).collect()
+}
+
+fn other_config() -> BTreeMap<String, String> {
+    [("hwaddr", GATEWAY_MAC.to_string()), ("disable-in-band", "true".to_owned())]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}

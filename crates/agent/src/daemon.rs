@@ -1,0 +1,317 @@
+//! The daemon's loop: events in, then whatever follows from them, in one place and one order.
+//!
+//! One task owns all state. It takes in every event that is ready, and then settles: bridge rows, host side, flows,
+//! stamps, each only if what comes before it is done. What arrives meanwhile waits in channels and is taken in as a
+//! batch: a hundred pods that come at once cost a few bundles, not a hundred.
+
+mod program;
+mod settle;
+mod tasks;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use ops::{Check, Health};
+use ovs::Address;
+use ovs::openflow::{Connected, Session, keep_up};
+use ovs::ovsdb::{Client as Ovsdb, Lock, Monitor, MonitorUpdate};
+use ovsdb::{Switch, SwitchChange, Uuid};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tracing::{error, info, warn};
+
+use crate::bridge::{BridgePlan, Datapath};
+use crate::host_setup::HostPlan;
+use crate::install::{self, InstallOptions};
+use crate::metrics::Metrics;
+use crate::state::State;
+use crate::status::{self, Report};
+use crate::sweep::{Grace, Sweeper};
+use crate::uplink::Uplink;
+use crate::view;
+
+/// Time between looks at the uplink, abandoned ports, and whatever could not be done before.
+const TICK: Duration = Duration::from_secs(5);
+/// Time after which something that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Events taken in before settling.
+const BATCH: usize = 4096;
+
+/// What the daemon is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of this node.
+    pub node: String,
+    /// The bridge.
+    pub bridge: String,
+    /// The database server.
+    pub ovsdb: Address,
+    /// Directory in which ovs-vswitchd makes the bridge's management socket.
+    pub ovs_rundir: PathBuf,
+    /// The datapath; `None`: the kernel's where there is one.
+    pub datapath: Option<Datapath>,
+    /// What is installed for the container runtime.
+    pub install: InstallOptions,
+    /// Time between audits of the switch.
+    pub audit: Duration,
+    /// When a port counts as abandoned.
+    pub grace: Grace,
+}
+
+/// Why the daemon cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The plugin cannot be installed.
+    #[error(transparent)]
+    Install(#[from] install::InstallError),
+    /// The kernel cannot be asked for its datapath.
+    #[error(transparent)]
+    Host(#[from] host::Error),
+    /// A blocking task did not end as it should.
+    #[error("a task on the host failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// A task that never ends has ended.
+    #[error("{0} ended")]
+    Ended(&'static str),
+}
+
+struct Checks {
+    kubernetes: Check,
+    ovsdb: Check,
+    switch: Check,
+    node: Check,
+}
+
+struct Daemon {
+    options: Options,
+    datapath: Datapath,
+    state: State,
+    metrics: Metrics,
+    checks: Checks,
+    ovsdb: Ovsdb,
+    monitor: Monitor<Switch>,
+    database_synced: bool,
+    session: Option<Session>,
+    connect: watch::Sender<bool>,
+    /// Held exactly while flows can be programmed.
+    lock: Option<Lock>,
+    uplink: Option<Uplink>,
+    /// The plan whose operations were sent last; they are sent again only after news from the database, or a tick.
+    bridge_sent: Option<BridgePlan>,
+    host_done: Option<HostPlan>,
+    /// Stamps that were sent and have not come back yet.
+    stamping: HashMap<Uuid, u32>,
+    sweeper: Sweeper,
+    conflist_done: bool,
+    mtu_done: Option<u16>,
+    /// Nothing is tried again before this.
+    hold_until: Option<Instant>,
+    trouble: Option<(&'static str, String)>,
+    reports: watch::Sender<Option<Report>>,
+}
+
+/// Runs the daemon until something fails for good. It never removes anything on its way out: the datapath goes on.
+///
+/// # Errors
+/// When the plugin cannot be installed, or the kernel cannot be asked what it has.
+pub async fn run(
+    client: Client,
+    options: Options,
+    health: &Health,
+    metrics: Metrics,
+) -> Result<(), DaemonError> {
+    let datapath = tasks::datapath(options.datapath).await?;
+    info!(node = options.node, bridge = options.bridge, datapath = datapath.as_str(), "starting");
+    let plugin = options.install.clone();
+    tokio::task::spawn_blocking(move || install::plugin(&plugin)).await??;
+
+    let checks = Checks {
+        kubernetes: health.check("kubernetes", "waiting for VSwitchConfigs from the API"),
+        ovsdb: health.check("ovsdb", "not connected yet"),
+        switch: health.check("switch", "not connected yet"),
+        node: health.check("node", "not set up yet"),
+    };
+    let ovsdb = Ovsdb::new(options.ovsdb.clone());
+    let monitor = ovsdb.monitor::<Switch>();
+    let (connect, connecting) = watch::channel(false);
+    let (reports, reported) = watch::channel(None);
+    let (view_in, view_events) = mpsc::channel(BATCH);
+    let (switch_in, switch_events) = mpsc::channel(4);
+    let management = Address::Unix(options.ovs_rundir.join(format!("{}.mgmt", options.bridge)));
+    let background = [
+        tokio::spawn(keep_up(management, connecting, switch_in)),
+        tokio::spawn(status::publish(client.clone(), options.node.clone(), reported)),
+        tokio::spawn({
+            let node = options.node.clone();
+            async move { view::kubernetes::watch(client, &node, view_in).await }
+        }),
+    ];
+    let daemon = Daemon {
+        state: State::new(&options.node),
+        options,
+        datapath,
+        metrics,
+        checks,
+        ovsdb,
+        monitor,
+        database_synced: false,
+        session: None,
+        connect,
+        lock: None,
+        uplink: None,
+        bridge_sent: None,
+        host_done: None,
+        stamping: HashMap::new(),
+        sweeper: Sweeper::default(),
+        conflist_done: false,
+        mtu_done: None,
+        hold_until: None,
+        trouble: None,
+        reports,
+    };
+    let result = daemon.serve(view_events, switch_events).await;
+    for task in background {
+        task.abort();
+    }
+    result
+}
+
+impl Daemon {
+    async fn serve(
+        mut self,
+        mut view: mpsc::Receiver<view::ViewEvent>,
+        mut switch: mpsc::Receiver<Connected>,
+    ) -> Result<(), DaemonError> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut audit = interval_at(Instant::now() + self.options.audit, self.options.audit);
+        audit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let hold = self.hold_until;
+            let held = async {
+                match hold {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                event = view.recv() => {
+                    self.state.view(event.ok_or(DaemonError::Ended("the cluster view"))?);
+                    for _ in 0..BATCH {
+                        let Ok(event) = view.try_recv() else { break };
+                        self.state.view(event);
+                    }
+                }
+                update = self.monitor.next() => match update {
+                    Ok(update) => self.database(update),
+                    Err(error) => {
+                        self.checks.ovsdb.unmet(error.to_string());
+                        error!(%error, "the database cannot be read");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                },
+                event = switch.recv() => {
+                    self.connected(event.ok_or(DaemonError::Ended("the connection to the switch"))?).await;
+                }
+                _ = tick.tick() => self.tick().await?,
+                _ = audit.tick() => self.audit().await?,
+                () = held => self.hold_until = None,
+            }
+            if self.hold_until.is_none() {
+                self.settle().await?;
+            }
+            self.tell();
+        }
+    }
+
+    fn database(&mut self, update: MonitorUpdate<SwitchChange>) {
+        let changes = match update {
+            MonitorUpdate::Reset(rows) => {
+                self.state.reset_interfaces();
+                self.stamping.clear();
+                self.database_synced = true;
+                rows
+            }
+            MonitorUpdate::Changes(changes) => changes,
+        };
+        self.bridge_sent = None;
+        for change in &changes {
+            if let SwitchChange::Interface(change) = change {
+                let uuid = change.uuid();
+                if change.after().is_none_or(|row| row.external_ids.contains_key(ipam::keys::PROGRAMMED)) {
+                    self.stamping.remove(&uuid);
+                }
+                self.state.interface(change);
+            }
+        }
+    }
+
+    async fn connected(&mut self, event: Connected) {
+        match event {
+            Connected::Up(session, mut asynchronous) => {
+                self.metrics.connects.inc();
+                // Nothing is asked for that would come here; the queue is emptied so that it never fills.
+                tokio::spawn(async move { while asynchronous.next().await.is_some() {} });
+                // A restarted ovs-vswitchd has made the bridge's interface anew.
+                self.host_done = None;
+                self.session = Some(session);
+                if let Err(error) = self.read_back().await {
+                    warn!(%error, "cannot read the switch's flows: will reconnect");
+                    self.session = None;
+                }
+            }
+            Connected::Down(why) => {
+                self.checks.switch.unmet(why);
+                self.session = None;
+                self.lock = None;
+            }
+        }
+    }
+
+    /// Something failed: it is tried again in a while, and said in the meantime.
+    fn trouble(&mut self, reason: &'static str, why: String) {
+        if self.trouble.as_ref().is_none_or(|(_, old)| *old != why) {
+            warn!(reason, "{why}");
+        }
+        self.checks.node.unmet(why.clone());
+        self.trouble = Some((reason, why));
+        self.hold_until = Some(Instant::now() + RETRY);
+    }
+
+    /// Says in the object's status and in the metrics how things are.
+    fn tell(&mut self) {
+        self.metrics.flows.set(self.state.store().len().try_into().unwrap_or(i64::MAX));
+        self.metrics.ports.set(self.state.ports().count().try_into().unwrap_or(i64::MAX));
+        self.metrics.remotes.set(self.state.remotes().try_into().unwrap_or(i64::MAX));
+        let Some(own) = self.state.own().cloned() else { return };
+        let (ready, reason, message) = match (&self.trouble, self.state.unusable()) {
+            (Some((reason, why)), _) => (false, *reason, why.clone()),
+            (None, Some(why)) => (false, "ConfigUnusable", why.to_owned()),
+            (None, None) if self.conflist_done && self.session.is_some() => {
+                (true, "Programmed", "the node's flows are in the switch".to_owned())
+            }
+            (None, None) => (false, "Starting", "the node is being set up".to_owned()),
+        };
+        let report = Report {
+            ready,
+            reason,
+            message,
+            generation: own.generation,
+            mtu: self.mtu_done,
+            datapath: Some(self.datapath.as_str().to_owned()),
+        };
+        self.reports.send_if_modified(|last| {
+            let new = Some(report);
+            let changed = *last != new;
+            *last = new;
+            changed
+        });
+    }
+
+    fn own(&self) -> Option<Arc<api::NodeConfig>> {
+        self.state.own().cloned()
+    }
+}

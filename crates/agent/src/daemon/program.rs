@@ -1,0 +1,111 @@
+//! From wanted flows to flows in the switch, and from there to stamps.
+
+use datapath::Change;
+use openflow::{FlowMod, FlowRequest, Message};
+use ovs::openflow::{BundleError, SessionError};
+use ovsdb::tables::Interface;
+use ovsdb::{Condition, Mutation, Operation, TableRow as _};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::{Daemon, DaemonError};
+
+impl Daemon {
+    /// Learns what the switch has. Returns at how many flows it differs from what was thought.
+    pub(super) async fn read_back(&mut self) -> Result<usize, SessionError> {
+        let Some(session) = self.session.clone() else { return Ok(0) };
+        let flows = session.flows(FlowRequest::default()).await?;
+        let number = flows.len();
+        let surprises = self.state.store().read_back(flows.into_iter().map(|found| found.flow));
+        debug!(flows = number, surprises, "read the switch's flows back");
+        Ok(surprises)
+    }
+
+    /// Sends what differs, as one bundle. Whether the switch has all wanted flows.
+    pub(super) async fn program(&mut self) -> bool {
+        let Some(session) = self.session.clone() else { return false };
+        let mut changes = self.state.store().changes();
+        let mut refused = None;
+        while !changes.is_empty() {
+            let begun = Instant::now();
+            match session.bundle(changes.iter().map(message).collect()).await {
+                Ok(()) => {
+                    self.metrics.bundle_seconds.observe(begun.elapsed().as_secs_f64());
+                    self.metrics.changes.inc_by(changes.len().try_into().unwrap_or(u64::MAX));
+                    self.state.store().acknowledge(&changes);
+                    debug!(changes = changes.len(), took = ?begun.elapsed(), "programmed");
+                    break;
+                }
+                // One flow that the switch refuses must not keep all others out.
+                Err(error @ BundleError::Refused { index, .. }) if index < changes.len() => {
+                    self.metrics.refused.inc();
+                    error!(%error, "flow refused: going on without it");
+                    changes.remove(index);
+                    refused = Some(error.to_string());
+                }
+                Err(error) => {
+                    self.trouble("SwitchUnreachable", error.to_string());
+                    return false;
+                }
+            }
+        }
+        if let Some(why) = refused {
+            self.trouble("FlowRefused", why);
+            return false;
+        }
+        self.checks.switch.met();
+        if self.lock.is_none() {
+            self.lock = Some(self.ovsdb.lock(ipam::keys::DAEMON_LOCK));
+        }
+        true
+    }
+
+    /// Tells plugins which ports are ready. To be called when the switch has all wanted flows.
+    pub(super) async fn stamp(&mut self) -> bool {
+        let unstamped: Vec<_> = self
+            .state
+            .unstamped()
+            .into_iter()
+            .filter(|(uuid, ofport)| self.stamping.get(uuid) != Some(ofport))
+            .collect();
+        if unstamped.is_empty() {
+            return true;
+        }
+        let operations = unstamped.iter().map(|(uuid, ofport)| {
+            let stamp = Mutation::put("external_ids", ipam::keys::PROGRAMMED, &ofport.to_string());
+            Operation::mutate(Interface::TABLE, [Condition::uuid(*uuid)], stamp)
+        });
+        match self.ovsdb.transact(operations).await {
+            Ok(_) => {
+                self.stamping.extend(unstamped);
+                true
+            }
+            Err(error) => {
+                self.trouble("OvsdbUnreachable", error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Compares the switch with what it should have, and repairs what somebody else changed.
+    pub(super) async fn audit(&mut self) -> Result<(), DaemonError> {
+        match self.read_back().await {
+            Ok(0) => {}
+            Ok(surprises) => {
+                self.metrics.repairs.inc_by(surprises.try_into().unwrap_or(u64::MAX));
+                warn!(surprises, "somebody else changed flows of the bridge: repairing");
+            }
+            Err(error) => info!(%error, "audit put off"),
+        }
+        // The host's side is stated anew as well: addresses, routes and rules that others removed come back.
+        self.host_done = None;
+        Ok(())
+    }
+}
+
+fn message(change: &Change) -> Message {
+    Message::FlowMod(match change {
+        Change::Put(flow) => FlowMod::add((**flow).clone()),
+        Change::Delete(key) => FlowMod::delete_strict(key.table, key.priority, key.matching.clone()),
+    })
+}

@@ -1,0 +1,122 @@
+//! From what is known to what is done: each step only when the one before it is.
+
+use tracing::{debug, info};
+
+use super::{Daemon, DaemonError, tasks};
+use crate::bridge::BridgePlan;
+use crate::host_setup::{self, HostPlan};
+use crate::{install, mtu};
+
+impl Daemon {
+    /// Does everything that can be done now.
+    pub(super) async fn settle(&mut self) -> Result<(), DaemonError> {
+        if let Some(why) = self.state.waits_for() {
+            self.checks.kubernetes.unmet(why);
+            return Ok(());
+        }
+        self.checks.kubernetes.met();
+        if !self.database_synced {
+            return Ok(());
+        }
+        self.checks.ovsdb.met();
+        let Some(own) = self.own() else { return Ok(()) };
+        if self.uplink.is_none() && !self.find_uplink().await? {
+            return Ok(());
+        }
+        let Some(uplink) = self.uplink.clone() else { return Ok(()) };
+        let mtu = own.mtu.unwrap_or_else(|| mtu::pod_mtu(uplink.mtu, own.overlay_type, own.overlay_ip));
+        if !self.bridge(BridgePlan::new(&self.options.bridge, self.datapath, &own, mtu)).await {
+            return Ok(());
+        }
+        if !self.host(HostPlan::new(&self.options.bridge, &own)).await? {
+            return Ok(());
+        }
+        if !self.program().await || !self.stamp().await {
+            return Ok(());
+        }
+        if !self.conflist_done {
+            let options = self.options.install.clone();
+            let done = tokio::task::spawn_blocking(move || install::conflist(&options)).await?;
+            if let Err(error) = done {
+                self.trouble("ConflistNotInstalled", error.to_string());
+                return Ok(());
+            }
+            self.conflist_done = true;
+        }
+        self.mtu(mtu).await?;
+        if self.trouble.take().is_some() {
+            info!("the node is in order again");
+        }
+        self.checks.node.met();
+        Ok(())
+    }
+
+    /// Whether the rows say what they should, as far as is known.
+    async fn bridge(&mut self, plan: BridgePlan) -> bool {
+        let operations = plan.operations(self.monitor.replica());
+        if operations.is_empty() {
+            self.connect.send_if_modified(|wanted| !std::mem::replace(wanted, true));
+            return true;
+        }
+        if self.bridge_sent.as_ref() == Some(&plan) {
+            return false;
+        }
+        debug!(operations = operations.len(), "setting the bridge's rows");
+        match self.ovsdb.transact(operations).await {
+            Ok(_) => self.bridge_sent = Some(plan),
+            Err(error) => {
+                self.trouble("BridgeNotSet", format!("cannot set up bridge {}: {error}", plan.name));
+            }
+        }
+        false
+    }
+
+    /// Whether the host's side is set up. The bridge's interface must be there, which ovs-vswitchd makes.
+    async fn host(&mut self, plan: HostPlan) -> Result<bool, DaemonError> {
+        if self.host_done.as_ref() == Some(&plan) {
+            return Ok(true);
+        }
+        if self.session.is_none() {
+            return Ok(false);
+        }
+        let wanted = plan.clone();
+        match tokio::task::spawn_blocking(move || host_setup::apply(&wanted)).await? {
+            Ok(()) => {
+                self.host_done = Some(plan);
+                Ok(true)
+            }
+            Err(error) => {
+                self.trouble("HostNotSetUp", error.to_string());
+                Ok(false)
+            }
+        }
+    }
+
+    async fn find_uplink(&mut self) -> Result<bool, DaemonError> {
+        let Some(own) = self.own() else { return Ok(false) };
+        match tasks::uplink(own.overlay_ip).await? {
+            Ok(uplink) => {
+                info!(interface = uplink.name, mtu = uplink.mtu, "uplink found");
+                self.uplink = Some(uplink);
+                Ok(true)
+            }
+            Err(error) => {
+                self.trouble("NoUplink", error.to_string());
+                Ok(false)
+            }
+        }
+    }
+
+    /// Gives the interfaces of running pods the MTU that new ones get.
+    async fn mtu(&mut self, mtu: u16) -> Result<(), DaemonError> {
+        if self.mtu_done == Some(mtu) {
+            return Ok(());
+        }
+        if self.mtu_done.is_some() {
+            info!(mtu, "MTU of pod interfaces has changed");
+        }
+        tasks::set_pod_mtu(self.state.ports().map(|(_, port)| port.clone()).collect(), mtu).await?;
+        self.mtu_done = Some(mtu);
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! What blocks, off the loop's thread; and what is done from time to time.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use host::{Netlink, Netns};
+use ovsdb::vswitch;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Daemon, DaemonError};
+use crate::bridge::Datapath;
+use crate::state::LocalPort;
+use crate::uplink::{self, Uplink, UplinkError};
+
+/// The datapath that was asked for, or the best there is.
+pub(super) async fn datapath(asked: Option<Datapath>) -> Result<Datapath, DaemonError> {
+    match asked {
+        Some(datapath) => Ok(datapath),
+        None if spawn_blocking(host::kernel::has_openvswitch).await?? => Ok(Datapath::System),
+        None => {
+            warn!("this kernel has no openvswitch module: using OVS's userspace datapath (netdev)");
+            Ok(Datapath::Netdev)
+        }
+    }
+}
+
+pub(super) async fn uplink(address: IpAddr) -> Result<Result<Uplink, UplinkError>, DaemonError> {
+    Ok(spawn_blocking(move || uplink::find(address)).await?)
+}
+
+/// Sets the MTU of both ends of pods' veth pairs. A pod that is just going is no error.
+pub(super) async fn set_pod_mtu(ports: Vec<LocalPort>, mtu: u16) -> Result<(), DaemonError> {
+    Ok(spawn_blocking(move || {
+        for port in ports {
+            if let Err(error) = set_mtu(&port, mtu) {
+                warn!(port = port.name, pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name), %error, "MTU not set");
+            }
+        }
+    })
+    .await?)
+}
+
+fn set_mtu(port: &LocalPort, mtu: u16) -> host::Result<()> {
+    let mut host = Netlink::open()?;
+    let Some(link) = host.find_link(port.name.as_str())? else { return Ok(()) };
+    if link.mtu == u32::from(mtu) {
+        return Ok(());
+    }
+    host.set_mtu(port.name.as_str(), mtu.into())?;
+    let pod = Netns::open(&port.facts.netns)?;
+    Netlink::open_in(&pod)?.set_mtu(port.facts.ifname.as_str(), mtu.into())
+}
+
+impl Daemon {
+    /// What is done every few seconds: the uplink's MTU is followed, abandoned ports are removed, and operations that
+    /// changed nothing are sent again.
+    pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {
+        self.bridge_sent = None;
+        if let Some(own) = self.own() {
+            match uplink(own.overlay_ip).await? {
+                Ok(found) if self.uplink.as_ref() != Some(&found) => {
+                    info!(interface = found.name, mtu = found.mtu, "uplink has changed");
+                    self.uplink = Some(found);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    // What is programmed stays; the next look may find it again.
+                    self.trouble("NoUplink", error.to_string());
+                }
+            }
+        }
+        if self.database_synced {
+            self.sweep().await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep(&mut self) -> Result<(), DaemonError> {
+        let links = spawn_blocking(|| -> host::Result<HashSet<String>> {
+            Ok(Netlink::open()?.links()?.into_iter().map(|link| link.name).collect())
+        })
+        .await??;
+        let abandoned = self.sweeper.look(&self.state, &links, self.options.grace, Instant::now());
+        for (uuid, why) in abandoned {
+            let found = self.state.ports().find(|(found, _)| *found == uuid).map(|(_, port)| port.clone());
+            let Some(port) = found else { continue };
+            let row = self.monitor.replica().ports.iter().find(|(_, row)| row.name == port.name);
+            let Some((row, _)) = row else { continue };
+            info!(
+                port = port.name,
+                pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name),
+                why,
+                "removing an abandoned port"
+            );
+            if let Err(error) = self.ovsdb.transact([vswitch::remove_port(row)]).await {
+                warn!(port = port.name, %error, "cannot remove the port: will try again");
+                continue;
+            }
+            // The port first, then the veth pair: OVS must not look for a device that is going.
+            let name = port.name.clone();
+            let deleted = spawn_blocking(move || -> host::Result<()> {
+                let mut netlink = Netlink::open()?;
+                match netlink.find_link(name.as_str())? {
+                    Some(link) => netlink.delete_link(link.index),
+                    None => Ok(()),
+                }
+            })
+            .await?;
+            if let Err(error) = deleted {
+                warn!(port = port.name, %error, "cannot remove the veth pair");
+            }
+        }
+        Ok(())
+    }
+}

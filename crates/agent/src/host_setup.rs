@@ -1,0 +1,238 @@
+//! The node's own side of the bridge: addresses, routes, sysctls, and the nftables table.
+//!
+//! Everything is stated, not added: what this module put on the bridge's interface earlier and does not want now is
+//! removed, and the nftables table is replaced whole in one transaction. Nothing outside them is touched, except the
+//! sysctls that forwarding needs.
+
+use std::net::IpAddr;
+
+use host::{Netlink, Route};
+use ipnet::IpNet;
+use serde_json::json;
+use tracing::{debug, info};
+
+use api::NodeConfig;
+
+/// Name of the nftables table, in family `inet`.
+pub const NFT_TABLE: &str = "k-vswitch";
+/// Host ends of pods' veth pairs, as nftables writes a prefix.
+const POD_PORTS: &str = "kvs*";
+
+/// What the host is to look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPlan {
+    /// The bridge's interface.
+    pub bridge: String,
+    /// For each family: the cluster's pod CIDR, the node's, and the node's address in it.
+    pub families: Vec<Family>,
+}
+
+/// One address family of a [`HostPlan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// All pods.
+    pub cluster: IpNet,
+    /// This node's pods.
+    pub pods: IpNet,
+    /// The node itself.
+    pub gateway: IpAddr,
+}
+
+impl HostPlan {
+    /// The plan for a node whose bridge has this name. Families without a pod CIDR of the node are left out.
+    #[must_use]
+    pub fn new(bridge: &str, config: &NodeConfig) -> Self {
+        let families = config
+            .pod_cidr
+            .iter()
+            .filter_map(|pods| {
+                let cluster = config.cluster_cidr.iter().find(|net| net.contains(&pods))?;
+                Some(Family { cluster, pods, gateway: gateway(pods)? })
+            })
+            .collect();
+        Self { bridge: bridge.to_owned(), families }
+    }
+}
+
+/// The node's own address: the first host address of its pod CIDR.
+#[must_use]
+pub fn gateway(pods: IpNet) -> Option<IpAddr> {
+    Some(match pods {
+        IpNet::V4(net) => IpAddr::V4(net.network().to_bits().checked_add(1)?.into()),
+        IpNet::V6(net) => IpAddr::V6(net.network().to_bits().checked_add(1)?.into()),
+    })
+}
+
+/// Makes the host agree with the plan. Blocking.
+///
+/// # Errors
+/// The first thing that the kernel or `nft` refuses, with what to look at.
+pub fn apply(plan: &HostPlan) -> host::Result<()> {
+    let mut netlink = Netlink::open()?;
+    sysctls(plan, &mut netlink)?;
+    let link = netlink.link(plan.bridge.as_str())?;
+    netlink.set_up(link.index, true)?;
+    addresses(plan, &mut netlink, link.index)?;
+    routes(plan, &mut netlink, link.index)?;
+    host::nft::apply(&ruleset(plan))?;
+    info!(bridge = plan.bridge, families = ?plan.families, "host side of the bridge is set up");
+    Ok(())
+}
+
+fn addresses(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {
+    let wanted: Vec<IpNet> = plan.families.iter().map(|f| IpNet::from(f.gateway)).collect();
+    for present in netlink.addresses(Some(link))? {
+        if !wanted.contains(&present.net) && !is_link_local(present.net.addr()) {
+            debug!(address = %present.net, "removing an address from the bridge");
+            netlink.delete_address(link, present.net)?;
+        }
+    }
+    for net in wanted {
+        netlink.replace_address(link, net)?;
+    }
+    Ok(())
+}
+
+fn routes(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {
+    let wanted: Vec<Route> =
+        plan.families.iter().map(|f| Route::on_link(f.cluster, link).with_source(f.gateway)).collect();
+    for route in &wanted {
+        netlink.replace_route(route)?;
+    }
+    let ours = |route: &Route| route.link == link && route.protocol == host::route::PROTOCOL_STATIC;
+    for present in netlink.routes()?.into_iter().filter(ours) {
+        if !wanted.iter().any(|route| route.destination == present.destination) {
+            debug!(route = ?present, "removing a route from the bridge");
+            netlink.delete_route(&present)?;
+        }
+    }
+    Ok(())
+}
+
+fn sysctls(plan: &HostPlan, netlink: &mut Netlink) -> host::Result<()> {
+    if plan.families.iter().any(|f| f.cluster.addr().is_ipv4()) {
+        host::sysctl::write("net.ipv4.ip_forward", "1")?;
+        // Several networks share the interface; a redirect would send pods to each other directly.
+        let redirects = format!("net.ipv4.conf.{}.send_redirects", sysctl_name(&plan.bridge));
+        host::sysctl::write_if_there(&redirects, "0")?;
+    }
+    if plan.families.iter().any(|f| f.cluster.addr().is_ipv6()) {
+        // A forwarding host ignores router advertisements unless told not to: keep the default routes it has.
+        for link in netlink.links()? {
+            let key = format!("net.ipv6.conf.{}.accept_ra", sysctl_name(&link.name));
+            if host::sysctl::read(&key).is_ok_and(|value| value == "1") {
+                host::sysctl::write_if_there(&key, "2")?;
+            }
+        }
+        host::sysctl::write("net.ipv6.conf.all.forwarding", "1")?;
+    }
+    Ok(())
+}
+
+/// An interface's name within the dotted name of a sysctl, where its own dots are slashes.
+fn sysctl_name(link: &str) -> String {
+    link.replace('.', "/")
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(a) if a.is_unicast_link_local())
+}
+
+/// The nftables table: masquerading for what pods send to the outside, and nothing from a pod's veth to the host's
+/// stack but by the bridge. (On the userspace datapath the kernel sees a copy of what pods send.)
+fn ruleset(plan: &HostPlan) -> nftables::schema::Nftables<'static> {
+    let table = json!({ "family": "inet", "name": NFT_TABLE });
+    let chain = |name: &str, kind: &str, hook: &str, priority: i32| {
+        json!({ "add": { "chain": {
+            "family": "inet", "table": NFT_TABLE, "name": name,
+            "type": kind, "hook": hook, "prio": priority, "policy": "accept",
+        } } })
+    };
+    let rule = |chain: &str, expr: serde_json::Value, comment: &str| {
+        json!({ "add": { "rule": {
+            "family": "inet", "table": NFT_TABLE, "chain": chain, "expr": expr, "comment": comment,
+        } } })
+    };
+    let mut commands = vec![
+        json!({ "add": { "table": table } }),
+        json!({ "flush": { "table": table } }),
+        // Priorities: raw, and source NAT (nft(8), "Standard priority names").
+        chain("pod-ports", "filter", "prerouting", -300),
+        chain("masquerade", "nat", "postrouting", 100),
+        rule(
+            "pod-ports",
+            json!([matches_meta("==", "iifname", POD_PORTS), { "drop": null }]),
+            "pods reach the host by the bridge only",
+        ),
+    ];
+    for family in &plan.families {
+        let protocol = if family.pods.addr().is_ipv4() { "ip" } else { "ip6" };
+        let field = |op: &str, field: &str, net: IpNet| {
+            json!({ "match": {
+                "op": op,
+                "left": { "payload": { "protocol": protocol, "field": field } },
+                "right": { "prefix": { "addr": net.network(), "len": net.prefix_len() } },
+            } })
+        };
+        commands.push(rule(
+            "masquerade",
+            json!([
+                field("==", "saddr", family.pods),
+                field("!=", "daddr", family.cluster),
+                matches_meta("!=", "oifname", &plan.bridge),
+                { "masquerade": null },
+            ]),
+            "pods to the outside",
+        ));
+    }
+    // The commands are built above: a mistake in them is a mistake in this file, which its test finds.
+    serde_json::from_value(json!({ "nftables": commands })).unwrap_or_else(|_| empty())
+}
+
+fn matches_meta(op: &str, key: &str, value: &str) -> serde_json::Value {
+    json!({ "match": { "op": op, "left": { "meta": { "key": key } }, "right": value } })
+}
+
+fn empty() -> nftables::schema::Nftables<'static> {
+    nftables::schema::Nftables { objects: Vec::new().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> HostPlan {
+        HostPlan {
+            bridge: "k-vswitch0".into(),
+            families: vec![
+                Family {
+                    cluster: "10.0.0.0/16".parse().unwrap(),
+                    pods: "10.0.1.0/24".parse().unwrap(),
+                    gateway: "10.0.1.1".parse().unwrap(),
+                },
+                Family {
+                    cluster: "fd00::/48".parse().unwrap(),
+                    pods: "fd00:0:0:1::/64".parse().unwrap(),
+                    gateway: "fd00:0:0:1::1".parse().unwrap(),
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_the_first_host_address() {
+        for family in plan().families {
+            assert_eq!(gateway(family.pods), Some(family.gateway));
+        }
+    }
+
+    #[test]
+    fn the_ruleset_is_whole_json_that_nftables_knows() {
+        let text = serde_json::to_string(&ruleset(&plan())).unwrap();
+        assert_eq!(text.matches("masquerade\":").count(), 2, "{text}");
+        assert!(
+            text.contains("\"kvs*\"") && text.contains("fd00:0:0:1::") && text.contains("\"flush\""),
+            "{text}"
+        );
+    }
+}

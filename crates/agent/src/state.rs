@@ -1,0 +1,316 @@
+//! What the daemon knows, and what follows for the switch. No I/O: events go in, the store of wanted flows and a few
+//! questions come out, so that everything here can be tested without a switch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use api::NodeConfig;
+use datapath::{Node, Port, Remote, Store, pipeline};
+use ipam::PodPort;
+use openflow::{MacAddr, PortNo};
+use ovsdb::tables::Interface;
+use ovsdb::{RowChange, Uuid};
+use tracing::{info, warn};
+
+use crate::bridge::tunnel_name;
+use crate::host_setup::gateway;
+use crate::view::{LocalPods, Part, ViewEvent};
+
+/// Who wants a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// This node.
+    Node,
+    /// The pod behind this interface.
+    Port(Uuid),
+    /// Another node.
+    Remote(String),
+}
+
+/// A pod's port as the database has it.
+#[derive(Clone, Debug)]
+pub struct LocalPort {
+    /// Name of the port and of the host's end of the veth pair.
+    pub name: String,
+    /// The pod, its addresses and its attachment.
+    pub facts: PodPort,
+    /// The port's number; `None` while OVS has not (or cannot) opened the interface.
+    pub ofport: Option<u32>,
+    /// The stamp that the row carries.
+    pub stamp: Option<i64>,
+}
+
+/// Everything the daemon knows.
+#[derive(Debug)]
+pub struct State {
+    node: String,
+    own: Option<Arc<NodeConfig>>,
+    own_unusable: Option<String>,
+    remotes: BTreeMap<String, NodeConfig>,
+    nodes_synced: bool,
+    pods_synced: bool,
+    pods: LocalPods,
+    ports: HashMap<Uuid, LocalPort>,
+    tunnels: HashMap<String, u32>,
+    store: Store<Owner>,
+}
+
+impl State {
+    /// A daemon that knows nothing yet, on the node of this name.
+    #[must_use]
+    pub fn new(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            own: None,
+            own_unusable: None,
+            remotes: BTreeMap::new(),
+            nodes_synced: false,
+            pods_synced: false,
+            pods: LocalPods::default(),
+            ports: HashMap::new(),
+            tunnels: HashMap::new(),
+            store: Store::default(),
+        }
+    }
+
+    /// This node's configuration, the last usable one.
+    #[must_use]
+    pub fn own(&self) -> Option<&Arc<NodeConfig>> {
+        self.own.as_ref()
+    }
+
+    /// What the daemon waits for before it may touch a flow; `None` when nothing is missing.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        if !self.nodes_synced {
+            return Some("waiting for the list of VSwitchConfigs from the Kubernetes API".to_owned());
+        }
+        match (&self.own, &self.own_unusable) {
+            (Some(_), _) => None,
+            (None, Some(why)) => Some(why.clone()),
+            (None, None) => Some(format!(
+                "waiting for VSwitchConfig {}: is k-vswitch-controller running, and is the Node registered?",
+                self.node
+            )),
+        }
+    }
+
+    /// Why this node's present `VSwitchConfig` is not what is in force.
+    #[must_use]
+    pub fn unusable(&self) -> Option<&str> {
+        self.own_unusable.as_deref()
+    }
+
+    /// The wanted flows.
+    pub fn store(&mut self) -> &mut Store<Owner> {
+        &mut self.store
+    }
+
+    /// The pods of this node, once they have been listed.
+    #[must_use]
+    pub fn pods(&self) -> Option<&LocalPods> {
+        self.pods_synced.then_some(&self.pods)
+    }
+
+    /// The pods' ports.
+    pub fn ports(&self) -> impl Iterator<Item = (Uuid, &LocalPort)> {
+        self.ports.iter().map(|(uuid, port)| (*uuid, port))
+    }
+
+    /// How many other nodes are known.
+    #[must_use]
+    pub fn remotes(&self) -> usize {
+        self.remotes.len()
+    }
+
+    /// Ports whose flows are wanted under a number that their row does not carry as its stamp. To be asked after the
+    /// switch has acknowledged all changes.
+    #[must_use]
+    pub fn unstamped(&self) -> Vec<(Uuid, u32)> {
+        self.ports
+            .iter()
+            .filter(|(uuid, port)| {
+                self.store.has(&Owner::Port(**uuid)) && port.stamp != port.ofport.map(i64::from)
+            })
+            .filter_map(|(uuid, port)| Some((*uuid, port.ofport?)))
+            .collect()
+    }
+
+    /// Takes in a change of the cluster.
+    pub fn view(&mut self, event: ViewEvent) {
+        match event {
+            ViewEvent::Node(config) if config.name == self.node => self.set_own(*config),
+            ViewEvent::Node(config) => {
+                let name = config.name.clone();
+                self.remotes.insert(name.clone(), *config);
+                self.remote(&name);
+            }
+            ViewEvent::NodeUnusable(name, why) if name == self.node => {
+                warn!(why, "this node's VSwitchConfig cannot be used: what was in force stays");
+                self.own_unusable = Some(why);
+            }
+            ViewEvent::NodeUnusable(name, why) => {
+                info!(node = name, why, "another node's VSwitchConfig cannot be used");
+                self.remotes.remove(&name);
+                self.remote(&name);
+            }
+            ViewEvent::NodeGone(name) if name == self.node => {
+                let why = format!("VSwitchConfig {name} was deleted: what was in force stays");
+                warn!(node = name, "{why}");
+                self.own_unusable = Some(why);
+            }
+            ViewEvent::NodeGone(name) => {
+                self.remotes.remove(&name);
+                self.remote(&name);
+            }
+            ViewEvent::Pod(pod) => self.pods.insert(pod),
+            ViewEvent::PodGone(pod) => {
+                self.pods.remove(&pod);
+            }
+            ViewEvent::Synced(Part::Nodes) => self.nodes_synced = true,
+            ViewEvent::Synced(Part::Pods) => self.pods_synced = true,
+        }
+    }
+
+    /// Takes in a change of an interface in the database.
+    pub fn interface(&mut self, change: &RowChange<Interface>) {
+        let uuid = change.uuid();
+        match change.after() {
+            Some(row) if PodPort::is_one(&row.external_ids) => self.pod_interface(uuid, row),
+            Some(row) => self.tunnel_interface(row),
+            None => {
+                if let Some(port) = self.ports.remove(&uuid) {
+                    info!(
+                        port = port.name,
+                        pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name),
+                        "port removed"
+                    );
+                    self.store.remove(&Owner::Port(uuid));
+                } else if let Some(row) = change.before() {
+                    self.tunnels.remove(&row.name);
+                    self.all_remotes();
+                }
+            }
+        }
+    }
+
+    /// The database's contents come again from the start: what is not in them is gone.
+    pub fn reset_interfaces(&mut self) {
+        for uuid in self.ports.keys() {
+            self.store.remove(&Owner::Port(*uuid));
+        }
+        self.ports.clear();
+        self.tunnels.clear();
+        self.all_remotes();
+    }
+
+    fn pod_interface(&mut self, uuid: Uuid, row: &Interface) {
+        let facts = match PodPort::read(&row.external_ids) {
+            Ok(facts) => facts,
+            Err(error) => {
+                warn!(port = row.name, %error, "a port that k-vswitch-cni did not write so: it gets no network");
+                self.ports.remove(&uuid);
+                self.store.remove(&Owner::Port(uuid));
+                return;
+            }
+        };
+        let port = LocalPort {
+            name: row.name.clone(),
+            ofport: row.ofport.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
+            stamp: row.external_ids.get(ipam::keys::PROGRAMMED).and_then(|stamp| stamp.parse().ok()),
+            facts,
+        };
+        match port.ofport {
+            Some(ofport) => {
+                let wanted = pipeline::port(&Port {
+                    name: port.name.clone(),
+                    ofport,
+                    mac: MacAddr(port.facts.mac),
+                    ipv4: port.facts.ipv4,
+                    ipv6: port.facts.ipv6,
+                });
+                self.store.set(&Owner::Port(uuid), wanted);
+            }
+            None => self.store.remove(&Owner::Port(uuid)),
+        }
+        let is_new = !self.ports.contains_key(&uuid);
+        if is_new {
+            info!(
+                port = port.name,
+                pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name),
+                ipv4 = ?port.facts.ipv4, ipv6 = ?port.facts.ipv6,
+                "port added"
+            );
+        }
+        self.ports.insert(uuid, port);
+    }
+
+    fn tunnel_interface(&mut self, row: &Interface) {
+        let names = [api::OverlayType::Gre, api::OverlayType::Vxlan].map(tunnel_name);
+        if !names.contains(&row.name.as_str()) {
+            return;
+        }
+        let number = row.ofport.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+        let before = match number {
+            Some(number) => self.tunnels.insert(row.name.clone(), number),
+            None => self.tunnels.remove(&row.name),
+        };
+        if before != number {
+            self.all_remotes();
+        }
+    }
+
+    fn set_own(&mut self, config: NodeConfig) {
+        self.own_unusable = None;
+        if self.own.as_deref() == Some(&config) {
+            return;
+        }
+        let node = topology(&config);
+        self.store.set(&Owner::Node, pipeline::node(&node));
+        self.own = Some(Arc::new(config));
+        self.all_remotes();
+    }
+
+    fn all_remotes(&mut self) {
+        let names: Vec<String> = self.remotes.keys().cloned().collect();
+        for name in names {
+            self.remote(&name);
+        }
+    }
+
+    /// Computes one remote node's flows anew.
+    fn remote(&mut self, name: &str) {
+        let owner = Owner::Remote(name.to_owned());
+        let tunnel = self.own.as_ref().and_then(|own| self.tunnels.get(tunnel_name(own.overlay_type)));
+        match (self.remotes.get(name), tunnel) {
+            (Some(config), Some(&tunnel)) => {
+                let wanted = pipeline::remote(&Remote {
+                    name: name.to_owned(),
+                    endpoint: config.overlay_ip,
+                    pods: config.pod_cidr.iter().collect(),
+                    tunnel: PortNo::new(tunnel),
+                });
+                self.store.set(&owner, wanted);
+            }
+            _ => self.store.remove(&owner),
+        }
+    }
+}
+
+fn topology(config: &NodeConfig) -> Node {
+    let gateway_of = |net: ipnet::IpNet| gateway(net);
+    Node {
+        cluster_ipv4: config.cluster_cidr.ipv4(),
+        cluster_ipv6: config.cluster_cidr.ipv6(),
+        pods_ipv4: config.pod_cidr.ipv4(),
+        pods_ipv6: config.pod_cidr.ipv6(),
+        gateway_ipv4: config.pod_cidr.ipv4().and_then(|net| match gateway_of(net.into())? {
+            std::net::IpAddr::V4(address) => Some(address),
+            std::net::IpAddr::V6(_) => None,
+        }),
+        gateway_ipv6: config.pod_cidr.ipv6().and_then(|net| match gateway_of(net.into())? {
+            std::net::IpAddr::V6(address) => Some(address),
+            std::net::IpAddr::V4(_) => None,
+        }),
+    }
+}

@@ -1,0 +1,40 @@
+//! The interface that carries the overlay.
+
+use std::net::IpAddr;
+
+use host::Netlink;
+
+/// The interface with the node's overlay address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// Its name.
+    pub name: String,
+    /// Its MTU, bytes.
+    pub mtu: u32,
+}
+
+/// Why the uplink is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum UplinkError {
+    /// No interface has the address.
+    #[error(
+        "no interface of this node has the overlay address {0}: is it the Node's InternalIP, and does k-vswitchd run \
+         in the host's network namespace?"
+    )]
+    NoSuchAddress(IpAddr),
+    /// The kernel cannot be asked.
+    #[error(transparent)]
+    Host(#[from] host::Error),
+}
+
+/// Looks for the interface that has `address`. Blocking.
+///
+/// # Errors
+/// When there is none.
+pub fn find(address: IpAddr) -> Result<Uplink, UplinkError> {
+    let mut netlink = Netlink::open()?;
+    let found = netlink.addresses(None)?.into_iter().find(|a| a.net.addr() == address);
+    let found = found.ok_or(UplinkError::NoSuchAddress(address))?;
+    let link = netlink.link(found.link)?;
+    Ok(Uplink { name: link.name, mtu: link.mtu })
+}
