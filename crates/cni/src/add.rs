@@ -4,7 +4,7 @@
 //! and `ovs-vswitchd` and the daemon work on the port while its inside end is configured. The veth pair comes first
 //! among the things that are made, because its two names are the lock against a second ADD of the same attachment.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, path::Path, time::Instant};
 
 use host::Netns;
 use ipam::{Lease, LeaseError, PodPort, Snapshot, SnapshotError, lease, names};
@@ -48,13 +48,19 @@ pub(crate) fn add(invocation: &Invocation, conf: &NetConf) -> Result<AddResult> 
 }
 
 fn open_netns(invocation: &Invocation) -> Result<Netns> {
-    let path = invocation.netns.as_deref().unwrap_or(std::path::Path::new(""));
-    Netns::open(path).map_err(|error| match error {
+    let path = invocation.netns.as_deref().unwrap_or(Path::new(""));
+    let netns = Netns::open(path).map_err(|error| match error {
         error if error.is_not_found() => {
             CniError::new(Code::UnknownContainer, "the container's network namespace is gone", error)
         }
         error => host_error(error),
-    })
+    })?;
+    if netns == Netns::current().map_err(host_error)? {
+        let why =
+            format!("{} is the node's own network namespace; its routes are not a pod's", path.display());
+        return Err(CniError::new(Code::InvalidEnvironment, "CNI_NETNS is invalid", why));
+    }
+    Ok(netns)
 }
 
 fn ask_for_snapshot(client: &mut Client, bridge: &str, deadline: Instant) -> Result<RequestId> {

@@ -177,6 +177,8 @@ fn explain(input: &[u8], error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(json: &Value) -> Result<NetConf> {
@@ -267,5 +269,44 @@ mod tests {
     fn errors_can_be_answered_in_the_version_of_a_broken_configuration() {
         assert_eq!(version_of(br#"{"cniVersion":"0.4.0","mtu":"x"}"#), Some(Version::V0_4_0));
         assert_eq!(version_of(b"{"), None);
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            prop_oneof![".{0,12}", Just("1.1.0".to_owned()), Just("host-local".to_owned())]
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            let key = prop_oneof!["[a-z]{1,6}", Just("type".to_owned()), Just("ips".to_owned())];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(key, inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_configuration_or_an_error(input in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (NetConf::parse(&input), version_of(&input));
+        }
+
+        #[test]
+        fn any_value_of_any_key_is_accepted_or_told(
+            key in prop::sample::select(vec![
+                "cniVersion", "name", "ovsdb", "bridge", "timeoutSeconds", "mtu", "ipam", "prevResult",
+                "cni.dev/valid-attachments",
+            ]),
+            value in json(),
+        ) {
+            match parse(&with(key, value)) {
+                Ok(conf) => prop_assert!((1..=600).contains(&conf.timeout.as_secs())),
+                Err(error) => prop_assert!(matches!(error.code.number(), 1 | 2 | 6 | 7), "{}", error),
+            }
+        }
     }
 }

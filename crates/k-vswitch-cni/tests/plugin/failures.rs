@@ -86,6 +86,17 @@ fn a_missing_namespace_is_an_unknown_container() {
 }
 
 #[test]
+fn the_nodes_own_namespace_is_no_container() {
+    let Some(node) = Node::start(&DUAL_STACK) else { return };
+    for path in ["/proc/self/ns/net", node.netns.path().to_str().unwrap()] {
+        let (code, text) = node.call("ADD", "c1", Path::new(path)).with(&node.netconf("1.1.0")).error();
+        assert_eq!(code, 4, "{text}");
+        assert!(text.contains("CNI_NETNS"), "{text}");
+    }
+    assert_eq!((node.ports(), node.host_ends()), (vec![], vec![]));
+}
+
+#[test]
 fn a_database_that_does_not_run_is_told_with_its_path() {
     let Some(mut node) = Node::start(&DUAL_STACK) else { return };
     let pod = TestNetns::new();
