@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::message::EncodeError;
 use crate::{
-    DatabaseSchema, DecodeError, FrameError, Framer, Message, MonitorReply, Notification, OpResult, Request,
-    RequestId, RpcError, TransactError, check_results,
+    DatabaseSchema, DecodeError, EncodeError, FrameError, Framer, Message, MonitorReply, Notification,
+    OpResult, Request, RequestId, RpcError, TransactError, check_results,
 };
 
 /// One connection's state: which requests are under way, and what is to be written.

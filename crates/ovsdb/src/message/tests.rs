@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{MonitorRequest, Row, RowUpdate};
+use crate::{MonitorRequest, MonitorRequests, Operation, Request, Row, RowUpdate};
 
 fn sent(request: &Request) -> serde_json::Value {
     serde_json::from_slice(&request.encode(7).unwrap()).unwrap()
