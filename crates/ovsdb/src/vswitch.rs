@@ -25,8 +25,8 @@ pub fn add_port(bridge: &str, port: &Port, interface: &Interface, label: &str) -
     ]
 }
 
-/// Takes a port out of all bridges but those whose other ports are not touched. The server collects the port and its
-/// interfaces, since nothing refers to them any more.
+/// Takes a port out of its bridge. The server collects the port and its interfaces, since nothing refers to them any
+/// more.
 #[must_use]
 pub fn remove_port(port: Uuid) -> Operation {
     Operation::mutate(Bridge::TABLE, [Condition::includes("ports", port)], [Mutation::delete("ports", port)])
