@@ -8,7 +8,8 @@ mod program;
 mod settle;
 mod tasks;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +108,8 @@ struct Daemon {
     sweeper: Sweeper,
     conflist_done: bool,
     mtu_done: Option<u16>,
+    /// Ends of tunnels whose MAC the host has been made to look for.
+    warmed: HashSet<IpAddr>,
     /// Nothing is tried again before this.
     hold_until: Option<Instant>,
     trouble: Option<(&'static str, String)>,
@@ -168,6 +171,7 @@ pub async fn run(
         sweeper: Sweeper::default(),
         conflist_done: false,
         mtu_done: None,
+        warmed: HashSet::new(),
         hold_until: None,
         trouble: None,
         reports,
@@ -285,7 +289,7 @@ impl Daemon {
     fn tell(&mut self) {
         self.metrics.flows.set(self.state.store().len().try_into().unwrap_or(i64::MAX));
         self.metrics.ports.set(self.state.ports().count().try_into().unwrap_or(i64::MAX));
-        self.metrics.remotes.set(self.state.remotes().try_into().unwrap_or(i64::MAX));
+        self.metrics.remotes.set(self.state.remotes().len().try_into().unwrap_or(i64::MAX));
         let Some(own) = self.state.own().cloned() else { return };
         let (ready, reason, message) = match (&self.trouble, self.state.unusable()) {
             (Some((reason, why)), _) => (false, *reason, why.clone()),

@@ -111,27 +111,22 @@ fn routes(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()>
 
 fn sysctls(plan: &HostPlan, netlink: &mut Netlink) -> host::Result<()> {
     if plan.families.iter().any(|f| f.cluster.addr().is_ipv4()) {
-        host::sysctl::write("net.ipv4.ip_forward", "1")?;
+        host::sysctl::write("net/ipv4/ip_forward", "1")?;
         // Several networks share the interface; a redirect would send pods to each other directly.
-        let redirects = format!("net.ipv4.conf.{}.send_redirects", sysctl_name(&plan.bridge));
+        let redirects = format!("net/ipv4/conf/{}/send_redirects", plan.bridge);
         host::sysctl::write_if_there(&redirects, "0")?;
     }
     if plan.families.iter().any(|f| f.cluster.addr().is_ipv6()) {
         // A forwarding host ignores router advertisements unless told not to: keep the default routes it has.
         for link in netlink.links()? {
-            let key = format!("net.ipv6.conf.{}.accept_ra", sysctl_name(&link.name));
+            let key = format!("net/ipv6/conf/{}/accept_ra", link.name);
             if host::sysctl::read(&key).is_ok_and(|value| value == "1") {
                 host::sysctl::write_if_there(&key, "2")?;
             }
         }
-        host::sysctl::write("net.ipv6.conf.all.forwarding", "1")?;
+        host::sysctl::write("net/ipv6/conf/all/forwarding", "1")?;
     }
     Ok(())
-}
-
-/// An interface's name within the dotted name of a sysctl, where its own dots are slashes.
-fn sysctl_name(link: &str) -> String {
-    link.replace('.', "/")
 }
 
 fn is_link_local(address: IpAddr) -> bool {

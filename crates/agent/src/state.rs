@@ -117,10 +117,17 @@ impl State {
         self.ports.iter().map(|(uuid, port)| (*uuid, port))
     }
 
-    /// How many other nodes are known.
-    #[must_use]
-    pub fn remotes(&self) -> usize {
-        self.remotes.len()
+    /// The other nodes.
+    pub fn remotes(&self) -> impl ExactSizeIterator<Item = &NodeConfig> {
+        self.remotes.values()
+    }
+
+    /// The other nodes to which there is a tunnel.
+    pub fn reachable(&self) -> impl Iterator<Item = &NodeConfig> {
+        self.remotes
+            .iter()
+            .filter(|(name, _)| self.store.has(&Owner::Remote((*name).clone())))
+            .map(|(_, c)| c)
     }
 
     /// Ports whose flows are wanted under a number that their row does not carry as its stamp. To be asked after the

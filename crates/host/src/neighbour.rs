@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_route::{
+    AddressFamily,
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
 };
 
 use crate::{Mac, Netlink, Result};
 
+const RTM_NEWNEIGH: u16 = 28;
 const RTM_GETNEIGH: u16 = 30;
 
 /// A neighbour table entry.
@@ -33,6 +36,31 @@ impl Netlink {
             self.dump(|| "list neighbours".to_owned(), RTM_GETNEIGH, &NeighbourMessage::default())?;
         let all = found.iter().filter_map(from_message);
         Ok(all.filter(|neighbour| link.is_none_or(|link| link == neighbour.link)).collect())
+    }
+
+    /// Has the kernel ask a neighbour for its MAC now, whether it thinks it knows or not. Does not wait for the
+    /// answer. `known` is what the table says.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`].
+    pub fn solicit_neighbour(&mut self, link: u32, address: IpAddr, known: Option<Mac>) -> Result<()> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        message.header.ifindex = link;
+        message.attributes.push(NeighbourAttribute::Destination(match address {
+            IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
+            IpAddr::V6(ip) => NeighbourAddress::Inet6(ip),
+        }));
+        match known {
+            Some(mac) => {
+                message.header.state = NeighbourState::Probe;
+                message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
+            }
+            // As if a packet were sent to it.
+            None => message.header.flags = NeighbourFlags::Use,
+        }
+        let action = || format!("look for neighbour {address} on interface index {link}");
+        self.change(action, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &message)
     }
 }
 

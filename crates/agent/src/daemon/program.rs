@@ -99,6 +99,7 @@ impl Daemon {
         }
         // The host's side is stated anew as well: addresses, routes and rules that others removed come back.
         self.host_done = None;
+        self.warmed.clear();
         Ok(())
     }
 }

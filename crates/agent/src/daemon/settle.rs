@@ -34,6 +34,7 @@ impl Daemon {
         if !self.program().await || !self.stamp().await {
             return Ok(());
         }
+        self.warm().await?;
         if !self.conflist_done {
             let options = self.options.install.clone();
             let done = tokio::task::spawn_blocking(move || install::conflist(&options)).await?;

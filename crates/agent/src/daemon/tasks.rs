@@ -7,7 +7,7 @@ use host::{Netlink, Netns};
 use ovsdb::vswitch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Daemon, DaemonError};
 use crate::bridge::Datapath;
@@ -53,7 +53,41 @@ fn set_mtu(port: &LocalPort, mtu: u16) -> host::Result<()> {
     Netlink::open_in(&pod)?.set_mtu(port.facts.ifname.as_str(), mtu.into())
 }
 
+/// Makes the host look for the MACs of tunnel ends, or of the routers in front of them.
+fn look_for(addresses: &[IpAddr]) -> host::Result<()> {
+    let mut netlink = Netlink::open()?;
+    let known = netlink.neighbours(None)?;
+    for &address in addresses {
+        if let Some(route) = netlink.route_to(address)? {
+            let (link, hop) = (route.link, route.via.unwrap_or(address));
+            let entry = known.iter().find(|entry| entry.link == link && entry.address == hop);
+            netlink.solicit_neighbour(link, hop, entry.and_then(|entry| entry.mac))?;
+        }
+    }
+    Ok(())
+}
+
 impl Daemon {
+    /// OVS's userspace tunnels drop packets until they know the next hop's MAC, which they learn from the host's own
+    /// ARP and neighbour discovery, and forget after a quarter of an hour. So the host is made to look in time: for
+    /// each new node, and for all nodes with every audit.
+    pub(super) async fn warm(&mut self) -> Result<(), DaemonError> {
+        if self.datapath == Datapath::System {
+            return Ok(());
+        }
+        // OVS listens only once the tunnel is there.
+        let ends = self.state.reachable().map(|remote| remote.overlay_ip);
+        let cold: Vec<IpAddr> = ends.filter(|end| !self.warmed.contains(end)).collect();
+        if cold.is_empty() {
+            return Ok(());
+        }
+        self.warmed.extend(&cold);
+        if let Err(error) = spawn_blocking(move || look_for(&cold)).await? {
+            debug!(%error, "cannot look for tunnel ends: OVS will when there are packets");
+        }
+        Ok(())
+    }
+
     /// What is done every few seconds: the uplink's MTU is followed, abandoned ports are removed, and operations that
     /// changed nothing are sent again.
     pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {

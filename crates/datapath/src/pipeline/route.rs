@@ -40,7 +40,7 @@ fn deliver(
             Action::set_eth_src(ROUTER_MAC),
             Action::set_eth_dst(mac),
             Action::load(fields::DESTINATION, destination),
-            Action::load(fields::OUTPUT, port.get()),
+            Action::load(fields::OUTPUT, fields::port(port)),
         ])
         .goto_table(Table::Ttl.number())
 }

@@ -1,5 +1,5 @@
 //! A real ovsdb-server and ovs-vswitchd in a network namespace and a directory of their own.
-#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::print_stdout, dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
