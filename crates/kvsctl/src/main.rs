@@ -1,3 +1,49 @@
-//! kvsctl, the operator's tool.
+//! `kvsctl`, the operator's tool.
+//!
+//! - [`lab`]: whole clusters in network namespaces on one machine. The crate `lab` does the work; here are the arguments
+//!   and what people see.
+//! - [`style`]: colours, where a terminal shows them.
 
-fn main() {}
+// Output is what this program is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod lab;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The operator's tool of k-vswitch.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Whole clusters in network namespaces on this machine
+    Lab(lab::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Command::Lab(arguments) = Arguments::parse().command;
+    match lab::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            // A reader that has gone away (`| head`) is no error worth a message.
+            if !is_broken_pipe(&error) {
+                eprintln!("{} {error:#}", style::red("error:"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

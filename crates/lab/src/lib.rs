@@ -6,11 +6,18 @@
 //!
 //! # Parts
 //!
-//! - [`spec`]: what a lab is asked to be; [`layout`]: where it keeps its files and namespaces; [`plan`]: its addresses.
-//! - [`netns`]: doing things inside a namespace; [`program`]: keeping a program running in one.
-//! - [`cluster`]: the controllers of a control plane.
-//! - [`serve`]: what pods run instead of containers; [`probe`]: asking them; [`sctp`]: packets for kernels without
-//!   SCTP sockets.
+//! - Asked: [`spec`], what a lab is to be. Given: [`plan`], its addresses; [`layout`], its files and namespaces.
+//! - The machines: [`topology`] wires namespaces, [`switch`] runs a node's Open vSwitch, [`program`] keeps any program
+//!   running, [`netns`] does things inside a namespace.
+//! - What Kubernetes brings: [`api`], embedded or real; [`cluster`], the controllers of a control plane; [`kubelet`], the
+//!   life of pods, through [`runtime`], a container runtime's side of CNI.
+//! - What pods run: [`serve`]. Asking them: [`probe`], with [`sctp`] for kernels without SCTP sockets.
+//! - Holding it together: [`supervisor`], one process per lab. Using it: [`client`] and [`protocol`], [`manifest`].
+//!   Removing it: [`sweep`].
+//!
+//! A pod's way: [`manifest`] or `kubectl` write it to the API; [`cluster::scheduler`] gives it to a node; [`kubelet`] makes
+//! a namespace and has [`runtime`] execute the plugin that the node's daemon installed; [`serve`] opens its ports; a
+//! status goes to the API, from which [`cluster::endpoints`] and the daemons learn its address.
 //!
 //! # What it must never do
 //!
@@ -19,17 +26,23 @@
 //! `down` and by the next `up` even when the supervisor died. Help the programs under test: it gives them what a
 //! cluster gives them and nothing else.
 
+pub mod api;
+pub mod client;
 pub mod cluster;
 pub mod kubelet;
 pub mod layout;
+pub mod manifest;
 pub mod netns;
 pub mod plan;
 pub mod probe;
 pub mod program;
+pub mod protocol;
 mod raw;
 pub mod runtime;
 pub mod sctp;
 pub mod serve;
 pub mod spec;
+pub mod supervisor;
+pub mod sweep;
 pub mod switch;
 pub mod topology;

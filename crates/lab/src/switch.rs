@@ -15,7 +15,8 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::layout::NodeLayout;
-use crate::plan::Ends;
+use crate::plan::{self, Ends};
+use crate::probe::{Attempt, Outcome, Probe, Protocol, run};
 use crate::program::{Program, ProgramError, ProgramSpec, ProgramState};
 use crate::topology::{self, UPLINK};
 
@@ -27,6 +28,10 @@ const PHYSICAL_BRIDGE: &str = "br-phy";
 
 /// How long the switch may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the gateway may take to answer, and how long that is tried.
+const GATEWAY_ANSWERS: Duration = Duration::from_millis(300);
+const GATEWAY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a node's switch does not run.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +138,29 @@ impl Switch {
         }
         let (netns, underlay, link) = (self.netns.clone(), self.underlay, self.underlay_link());
         blocking(move || topology::set_addresses(&Netns::open(netns)?, link, underlay, true)).await?;
+        self.wait_for_gateway().await;
         Ok(())
+    }
+
+    /// The first packets through a new datapath may get lost, and the kernel asks for a neighbour only once a second:
+    /// returns when the gateway answers, so that the node is on the network from then on. A gateway that does not is
+    /// for probes to find.
+    async fn wait_for_gateway(&self) {
+        let ask = |target| Attempt {
+            netns: self.netns.clone(),
+            target,
+            probe: Probe { protocol: Protocol::Icmp, port: 0 },
+            timeout: GATEWAY_ANSWERS,
+            listen: false,
+        };
+        let attempts = plan::GATEWAY.both().map(ask);
+        let begin = tokio::time::Instant::now();
+        while begin.elapsed() < GATEWAY_PATIENCE {
+            if run(&attempts).await.iter().all(|verdict| verdict.outcome == Outcome::Connected) {
+                return;
+            }
+        }
+        tracing::warn!(node = self.node, "the gateway does not answer");
     }
 
     /// Stops it. Without the kernel's datapath, the node is off the network then.

@@ -49,7 +49,7 @@ where
                     // The parts of a list come one by one; the store is complete at its end.
                     Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
                     Ok(_) => counter.send_modify(|count| *count = count.wrapping_add(1)),
-                    Err(error) => tracing::debug!(%error, "a watch was interrupted"),
+                    Err(error) => tracing::info!(%error, "a watch was interrupted"),
                 }
             }
         });
@@ -72,10 +72,11 @@ where
         })
     }
 
-    /// Returns when the first list has arrived.
+    /// Returns when the first list has arrived. (Of the store's own `wait_until_ready`, only one of several waiters
+    /// is woken.)
     pub async fn ready(&self) {
         // Fails only when the watch has ended with the lab.
-        let _ = self.store.wait_until_ready().await;
+        let _ = self.changes.clone().wait_for(|count| *count > 0).await;
     }
 
     /// A receiver of changes.

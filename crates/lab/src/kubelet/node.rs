@@ -87,7 +87,9 @@ pub async fn register(
             "machineID": "", "systemUUID": "", "bootID": "", "kubeProxyVersion": "",
         },
     });
-    patch_status(&api, name, &status).await
+    // As a whole: a strategic merge would keep one address of each type.
+    let patch = Patch::Merge(json!({"status": status}));
+    api.patch_status(name, &PatchParams::default(), &patch).await.map(|_| ())
 }
 
 fn kernel_version() -> String {
@@ -109,7 +111,7 @@ pub async fn watch_readiness(client: Client, name: String, runtime: Runtime) {
             if shown.as_ref().map(|shown| shown.0) != Some(now.0) {
                 since = Timestamp::now();
             }
-            match patch_status(&api, &name, &conditions(now.0, &now.1, since)).await {
+            match patch_conditions(&api, &name, &conditions(now.0, &now.1, since)).await {
                 Ok(()) => {
                     shown = Some(now);
                     told = tokio::time::Instant::now();
@@ -141,8 +143,8 @@ fn conditions(ready: bool, message: &str, since: Timestamp) -> Value {
     json!({"conditions": conditions})
 }
 
-async fn patch_status(api: &Api<Node>, name: &str, status: &Value) -> Result<(), kube::Error> {
-    // Strategic merge keeps conditions that others have set, such as NetworkUnavailable.
+async fn patch_conditions(api: &Api<Node>, name: &str, status: &Value) -> Result<(), kube::Error> {
+    // A strategic merge keeps conditions that others have set, such as NetworkUnavailable.
     let patch = Patch::Strategic(json!({"status": status}));
     api.patch_status(name, &PatchParams::default(), &patch).await.map(|_| ())
 }

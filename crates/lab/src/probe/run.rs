@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -41,14 +41,15 @@ pub struct Verdict {
 
 /// Makes all attempts at the same time and returns their verdicts in the same order.
 pub async fn run(attempts: &[Attempt]) -> Vec<Verdict> {
-    let mut sources: BTreeMap<&PathBuf, Vec<usize>> = BTreeMap::new();
+    let mut sources: BTreeMap<PathBuf, (Vec<usize>, Vec<Attempt>)> = BTreeMap::new();
     for (index, attempt) in attempts.iter().enumerate() {
-        sources.entry(&attempt.netns).or_default().push(index);
+        let (indices, mine) = sources.entry(attempt.netns.clone()).or_default();
+        indices.push(index);
+        mine.push(attempt.clone());
     }
-    let most = sources.values().map(Vec::len).max().unwrap_or(1).max(1);
-    let groups = futures::stream::iter(sources).map(|(place, indices)| async move {
-        let mine: Vec<Attempt> = indices.iter().filter_map(|index| attempts.get(*index)).cloned().collect();
-        let verdicts = run_from(place, mine).await;
+    let most = sources.values().map(|(indices, _)| indices.len()).max().unwrap_or(1).max(1);
+    let groups = futures::stream::iter(sources).map(|(place, (indices, mine))| async move {
+        let verdicts = run_from(&place, mine).await;
         indices.into_iter().zip(verdicts).collect::<Vec<_>>()
     });
     let mut verdicts: Vec<_> = groups
@@ -63,7 +64,7 @@ pub async fn run(attempts: &[Attempt]) -> Vec<Verdict> {
 }
 
 /// Makes the attempts of one source. Its sockets are opened together, on one thread inside the namespace.
-async fn run_from(place: &std::path::Path, attempts: Vec<Attempt>) -> Vec<Verdict> {
+async fn run_from(place: &Path, attempts: Vec<Attempt>) -> Vec<Verdict> {
     let count = attempts.len();
     let opened = netns::within(place, move || attempts.into_iter().map(open).collect::<Vec<_>>()).await;
     match opened {

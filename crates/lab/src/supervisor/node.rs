@@ -1,0 +1,140 @@
+//! One node of a lab: its switch and its daemon.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::kubelet::LabNode;
+use crate::layout::{Layout, Place};
+use crate::plan;
+use crate::program::{Program, ProgramError, ProgramSpec, ProgramState};
+use crate::protocol::{Action, ProgramStatus};
+use crate::runtime::Runtime;
+use crate::serve::{Identity, SctpResponder, ServeError, Servers};
+use crate::spec::LabSpec;
+use crate::switch::{Switch, SwitchError};
+
+/// Address of the daemon's health endpoint, inside the node's namespace.
+const HEALTH: &str = "127.0.0.1:9410";
+
+/// A node with its programs.
+pub(super) struct NodePrograms {
+    /// What the kubelet knows of it.
+    pub(super) lab: Arc<LabNode>,
+    switch: Switch,
+    agent: Program,
+    agent_spec: ProgramSpec,
+    /// The machine's own servers.
+    _servers: Servers,
+}
+
+/// Why a node does not come up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NodeError {
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl NodePrograms {
+    /// Starts the node's switch; its namespace exists. The daemon is started later.
+    pub(super) async fn start(
+        spec: &LabSpec,
+        layout: &Layout,
+        index: u16,
+        netdev: bool,
+    ) -> Result<Self, NodeError> {
+        let name = plan::node_name(index);
+        let files = layout.node(&name);
+        let netns = layout.netns(&Place::Node(&name));
+        let underlay = plan::node(index);
+        let switch = Switch::new(&name, files.clone(), netns.clone(), underlay, netdev);
+        switch.start().await?;
+        let addresses: Vec<_> = spec.families.iter().map(|family| underlay.of(family)).collect();
+        let sctp = SctpResponder::start(&netns, &underlay.both()).await?;
+        let identity = Identity { namespace: String::new(), name: name.clone() };
+        let servers =
+            Servers::start(&netns, &identity, &super::outside::echo_ports(), &underlay.both(), &sctp).await?;
+        let runtime = Runtime { netns: netns.clone(), bin_dir: files.cni_bin(), conf_dir: files.cni_conf() };
+        let agent_spec = agent_spec(spec, layout, &name, &netns, netdev);
+        let lab = Arc::new(LabNode { name, netns, layout: files, addresses, runtime, sctp });
+        Ok(Self { lab, switch, agent: Program::new("k-vswitchd"), agent_spec, _servers: servers })
+    }
+
+    /// Starts, stops or restarts the daemon.
+    pub(super) async fn control_agent(&self, action: Action) -> Result<(), String> {
+        control(&self.agent, &self.agent_spec, action).await.map_err(|error| error.to_string())
+    }
+
+    /// Starts, stops or restarts the switch.
+    pub(super) async fn control_switch(&self, action: Action) -> Result<(), String> {
+        let running = self.switch.states().iter().all(|(_, state)| state.pid().is_some());
+        match action {
+            Action::Stop => self.switch.stop().await,
+            Action::Start if running => {}
+            Action::Start | Action::Restart => {
+                self.switch.start().await.map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops everything, the daemon first.
+    pub(super) async fn stop(&self) {
+        self.agent.stop().await;
+        self.switch.stop().await;
+    }
+
+    /// What its programs are doing.
+    pub(super) fn programs(&self) -> Vec<ProgramStatus> {
+        let status = |program: &str, state: ProgramState| ProgramStatus {
+            program: program.to_owned(),
+            state,
+            log: self.lab.layout.log(program),
+        };
+        let mut programs = vec![status("agent", self.agent.state())];
+        programs.extend(self.switch.states().map(|(program, state)| status(program, state)));
+        programs
+    }
+}
+
+/// Does to a program what was asked; starting one that runs is nothing.
+pub(super) async fn control(
+    program: &Program,
+    spec: &ProgramSpec,
+    action: Action,
+) -> Result<(), ProgramError> {
+    match action {
+        Action::Stop => program.stop().await,
+        Action::Start if program.state().pid().is_some() => {}
+        Action::Start | Action::Restart => program.start(spec.clone()).await?,
+    }
+    Ok(())
+}
+
+/// `k-vswitchd` as its DaemonSet would start it, with this node's folders instead of the host's.
+fn agent_spec(spec: &LabSpec, layout: &Layout, node: &str, netns: &Path, netdev: bool) -> ProgramSpec {
+    let files = layout.node(node);
+    let socket = format!("unix:{}", files.ovsdb_socket().display());
+    let plugin: PathBuf = spec.bin_dir.join("k-vswitch-cni");
+    let args: Vec<(&str, OsString)> = vec![
+        ("--node-name", node.into()),
+        ("--kubeconfig", layout.inner_kubeconfig().into()),
+        ("--ovsdb", socket.into()),
+        ("--ovs-rundir", files.ovs().into()),
+        ("--cni-bin-dir", files.cni_bin().into()),
+        ("--cni-conf-dir", files.cni_conf().into()),
+        ("--cni-plugin", plugin.into()),
+        ("--datapath", if netdev { "netdev" } else { "system" }.into()),
+        ("--health-addr", HEALTH.into()),
+    ];
+    ProgramSpec {
+        name: format!("{node}/agent"),
+        program: spec.bin_dir.join("k-vswitchd"),
+        args: args.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect(),
+        envs: Vec::new(),
+        netns: netns.to_owned(),
+        log: files.log("agent"),
+    }
+}
