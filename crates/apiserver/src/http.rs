@@ -18,6 +18,7 @@ mod discovery;
 mod objects;
 mod openapi;
 mod path;
+mod protobuf;
 mod query;
 mod respond;
 mod writes;

@@ -174,7 +174,8 @@ pub(crate) fn immutable(new: &Value, old: &Value, path: &[&str], errors: &mut Er
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// Standard base64 (RFC 4648, section 4).
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {

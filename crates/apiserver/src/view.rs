@@ -43,7 +43,6 @@ pub(crate) fn outward(resource: &Resource, mut value: Value) -> Value {
                     object::set(&mut value, &[events], field);
                 }
             }
-            object::default(&mut value, &["eventTime"], Value::Null);
             object::set(&mut value, &["apiVersion"], json!("events.k8s.io/v1"));
         }
     }

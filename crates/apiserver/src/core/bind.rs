@@ -26,7 +26,7 @@ impl Core {
             let mut new = old.clone();
             object::set(&mut new, &["spec", "nodeName"], node);
             let scheduled = json!({
-                "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": object::now(),
+                "type": "PodScheduled", "status": "True", "lastTransitionTime": object::now(),
             });
             let mut conditions: Vec<Value> = object::list(&old, &["status", "conditions"]).to_vec();
             conditions.retain(|c| object::text(c, &["type"]) != "PodScheduled");

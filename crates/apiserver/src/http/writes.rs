@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{objects::Call, respond};
+use super::{objects::Call, protobuf, respond};
 use crate::{
     core::{DeleteOptions, Deleted, Page, Part, Patch, Written},
     object,
@@ -23,10 +23,12 @@ impl Call<'_> {
 
     /// The body as JSON.
     fn json_body(&self) -> Result<Value, ApiError> {
-        if !matches!(self.content_type(), "" | "application/json") {
-            return Err(ApiError::unsupported_media_type("application/json"));
+        match self.content_type() {
+            "" | "application/json" => self.parse_body(),
+            "application/vnd.kubernetes.protobuf" => protobuf::decode(&self.body)
+                .map_err(|e| ApiError::new(415, "UnsupportedMediaType", e.to_string())),
+            _ => Err(ApiError::unsupported_media_type("application/json")),
         }
-        self.parse_body()
     }
 
     fn parse_body(&self) -> Result<Value, ApiError> {

@@ -42,6 +42,11 @@ impl<'a> Compiler<'a> {
         let schema = self.compile(document, name);
         self.under_way.pop();
         let mut schema = schema?;
+        let open = schema.properties.is_empty() && schema.additional.is_none();
+        if schema.ty == Some(Type::Object) && open {
+            // `FieldsV1` and its like: any object.
+            schema.preserve_unknown = true;
+        }
         if name.ends_with(".resource.Quantity") {
             schema.quantity = true;
             schema.int_or_string = true;
