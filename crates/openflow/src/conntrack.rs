@@ -82,19 +82,21 @@ fn read_address(r: &mut Reader<'_>) -> Result<Option<IpAddr>, DecodeError> {
 }
 
 impl CtTuple {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    /// What is of no meaning for the protocol is passed over.
+    fn decode(r: &mut Reader<'_>, ip_proto: u8) -> Result<Self, DecodeError> {
         r.skip(4)?;
+        let icmp = is_icmp(ip_proto);
         let mut this = Self::default();
         for property in properties(*r) {
             let Property { code, mut body } = property?;
             match code {
                 tuple::SRC => this.src = read_address(&mut body)?,
                 tuple::DST => this.dst = read_address(&mut body)?,
-                tuple::SRC_PORT => this.src_port = body.u16()?,
-                tuple::DST_PORT => this.dst_port = body.u16()?,
-                tuple::ICMP_ID => this.icmp.id = body.u16()?,
-                tuple::ICMP_TYPE => this.icmp.kind = body.u8()?,
-                tuple::ICMP_CODE => this.icmp.code = body.u8()?,
+                tuple::SRC_PORT if !icmp => this.src_port = body.u16()?,
+                tuple::DST_PORT if !icmp => this.dst_port = body.u16()?,
+                tuple::ICMP_ID if icmp => this.icmp.id = body.u16()?,
+                tuple::ICMP_TYPE if icmp => this.icmp.kind = body.u8()?,
+                tuple::ICMP_CODE if icmp => this.icmp.code = body.u8()?,
                 _ => {}
             }
         }
@@ -156,8 +158,8 @@ impl CtFlush {
         for property in properties(*r) {
             let Property { code, mut body } = property?;
             match code {
-                prop::ORIG_TUPLE => this.original = CtTuple::decode(&mut body)?,
-                prop::REPLY_TUPLE => this.reply = CtTuple::decode(&mut body)?,
+                prop::ORIG_TUPLE => this.original = CtTuple::decode(&mut body, this.ip_proto)?,
+                prop::REPLY_TUPLE => this.reply = CtTuple::decode(&mut body, this.ip_proto)?,
                 prop::ZONE_ID => this.zone = Some(body.u16()?),
                 _ => {}
             }

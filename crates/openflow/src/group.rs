@@ -214,7 +214,6 @@ impl SelectionMethod {
     const NAME_BYTES: usize = 16;
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        const WHAT: &str = "selection method";
         let (vendor, kind) = (r.u32()?, r.u32()?);
         if (vendor, kind) != (NETRONOME, Self::TYPE) {
             return Err(DecodeError::Unknown {
@@ -223,10 +222,7 @@ impl SelectionMethod {
             });
         }
         r.skip(4)?;
-        let name = r.take(Self::NAME_BYTES)?;
-        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        let method = std::str::from_utf8(name).map_err(|_| DecodeError::Value { what: WHAT, value: 0 })?;
-        let mut this = Self { method: method.to_owned(), param: r.u64()?, fields: Vec::new() };
+        let mut this = Self { method: r.text(Self::NAME_BYTES)?, param: r.u64()?, fields: Vec::new() };
         while !r.is_empty() {
             let (field, value, mask) =
                 read_tlv(r)?.wire_field().ok_or(DecodeError::Unknown { what: "field to hash", code: 0 })?;
@@ -241,10 +237,7 @@ impl SelectionMethod {
             w.u32(NETRONOME);
             w.u32(Self::TYPE);
             w.zeros(4);
-            let name = self.method.as_bytes();
-            let name = name.get(..Self::NAME_BYTES - 1).unwrap_or(name);
-            w.bytes(name);
-            w.zeros(Self::NAME_BYTES - name.len());
+            w.text(&self.method, Self::NAME_BYTES);
             w.u64(self.param);
             for (field, bits) in &self.fields {
                 w.u32(field.oxm_header(false));

@@ -174,8 +174,8 @@ pub struct MeterStats {
     pub packets: u64,
     /// Bytes it saw.
     pub bytes: u64,
-    /// Time since it was added.
-    pub duration: Duration,
+    /// Time since it was added, if the switch knows.
+    pub duration: Option<Duration>,
     /// Packets and bytes that each band worked on.
     pub bands: Vec<(u64, u64)>,
 }
@@ -186,8 +186,7 @@ impl MeterStats {
         let id = r.u32()?;
         r.skip(8)?;
         let (flow_count, packets, bytes) = (r.u32()?, r.u64()?, r.u64()?);
-        let (seconds, nanoseconds) = (r.u32()?, r.u32()?);
-        let duration = Duration::from_secs(u64::from(seconds)) + Duration::from_nanos(u64::from(nanoseconds));
+        let duration = r.duration()?;
         let mut bands = Vec::new();
         while !r.is_empty() {
             bands.push((r.u64()?, r.u64()?));
@@ -202,8 +201,7 @@ impl MeterStats {
         w.u32(self.flow_count);
         w.u64(self.packets);
         w.u64(self.bytes);
-        w.u32(u32::try_from(self.duration.as_secs()).unwrap_or(u32::MAX));
-        w.u32(self.duration.subsec_nanos());
+        w.duration(self.duration);
         for (packets, bytes) in &self.bands {
             w.u64(*packets);
             w.u64(*bytes);
@@ -274,7 +272,8 @@ impl fmt::Display for MeterStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, flow_count, packets, bytes, .. } = self;
         write!(f, "meter:{} flow_count:{flow_count} packet_in_count:{packets} ", MeterId(*id))?;
-        write!(f, "byte_in_count:{bytes} duration:{} bands:", Seconds(self.duration))?;
+        let duration = Seconds(self.duration.unwrap_or_default());
+        write!(f, "byte_in_count:{bytes} duration:{duration} bands:")?;
         for (i, (packets, bytes)) in self.bands.iter().enumerate() {
             write!(f, "\n{i}: packet_count:{packets} byte_count:{bytes}")?;
         }

@@ -57,9 +57,7 @@ impl Port {
         r.skip(4)?;
         let mac = MacAddr(r.array()?);
         r.skip(2)?;
-        let name = r.take(Self::NAME_BYTES)?;
-        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = String::from_utf8_lossy(name).into_owned();
+        let name = r.text(Self::NAME_BYTES)?;
         let (config, state) = (r.u32()?, r.u32()?);
         let mut ethernet = EthernetLink::default();
         for property in properties(r) {
@@ -85,10 +83,7 @@ impl Port {
         w.zeros(4);
         w.bytes(&self.mac.octets());
         w.zeros(2);
-        let name = self.name.as_bytes();
-        let name = name.get(..Self::NAME_BYTES - 1).unwrap_or(name);
-        w.bytes(name);
-        w.zeros(Self::NAME_BYTES - name.len());
+        w.text(&self.name, Self::NAME_BYTES);
         w.u32(self.config);
         w.u32(self.state);
         put_property(w, Self::ETHERNET, |w| {
@@ -148,8 +143,8 @@ impl PortStatus {
 pub struct PortStats {
     /// The port.
     pub number: PortNo,
-    /// Time since it was added.
-    pub duration: Duration,
+    /// Time since it was added, if the switch knows.
+    pub duration: Option<Duration>,
     /// Packets received.
     pub rx_packets: u64,
     /// Packets sent.
@@ -183,10 +178,10 @@ impl PortStats {
         let (_, mut r) = r.sized("port counters", 0, 80)?;
         r.skip(4)?;
         let number = PortNo::new(r.u32()?);
-        let (seconds, nanoseconds) = (r.u32()?, r.u32()?);
+        let duration = r.duration()?;
         let mut this = Self {
             number,
-            duration: Duration::from_secs(u64::from(seconds)) + Duration::from_nanos(u64::from(nanoseconds)),
+            duration,
             rx_packets: r.u64()?,
             tx_packets: r.u64()?,
             rx_bytes: r.u64()?,
@@ -217,8 +212,7 @@ impl PortStats {
         let start = w.position();
         w.zeros(4);
         w.u32(self.number.get());
-        w.u32(u32::try_from(self.duration.as_secs()).unwrap_or(u32::MAX));
-        w.u32(self.duration.subsec_nanos());
+        w.duration(self.duration);
         for counter in [
             self.rx_packets,
             self.tx_packets,
@@ -334,7 +328,10 @@ impl fmt::Display for PortStats {
         ] {
             write!(f, "{name}={}, ", count(n))?;
         }
-        writeln!(f, "coll={}", count(self.collisions))?;
-        write!(f, "           duration={}", Seconds(self.duration))
+        write!(f, "coll={}", count(self.collisions))?;
+        match self.duration {
+            Some(duration) => write!(f, "\n           duration={}", Seconds(duration)),
+            None => Ok(()),
+        }
     }
 }

@@ -273,17 +273,12 @@ impl SwitchDesc {
     const SHORT: usize = 32;
 
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut text = |length| {
-            let bytes = r.take(length)?;
-            let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-            Ok::<_, DecodeError>(String::from_utf8_lossy(bytes).into_owned())
-        };
         Ok(Self {
-            manufacturer: text(Self::LONG)?,
-            hardware: text(Self::LONG)?,
-            software: text(Self::LONG)?,
-            serial_number: text(Self::SHORT)?,
-            datapath: text(Self::LONG)?,
+            manufacturer: r.text(Self::LONG)?,
+            hardware: r.text(Self::LONG)?,
+            software: r.text(Self::LONG)?,
+            serial_number: r.text(Self::SHORT)?,
+            datapath: r.text(Self::LONG)?,
         })
     }
 
@@ -295,10 +290,7 @@ impl SwitchDesc {
             (&self.serial_number, Self::SHORT),
             (&self.datapath, Self::LONG),
         ] {
-            let bytes = text.as_bytes();
-            let bytes = bytes.get(..length - 1).unwrap_or(bytes);
-            w.bytes(bytes);
-            w.zeros(length - bytes.len());
+            w.text(text, length);
         }
     }
 }

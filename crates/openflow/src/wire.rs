@@ -1,5 +1,7 @@
 //! Reading and writing big-endian wire structures with every length checked.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// Why bytes could not be read as the OpenFlow structure they claim to be.
@@ -140,6 +142,30 @@ impl<'a> Reader<'a> {
         Ok(self.take(n)?.iter().fold(0, |acc, byte| acc << 8 | u128::from(*byte)))
     }
 
+    /// Seconds and nanoseconds; `None` where the seconds are all ones, which is how Open vSwitch says "unknown".
+    pub(crate) fn duration(&mut self) -> Result<Option<Duration>> {
+        match (self.u32()?, self.u32()?) {
+            (u32::MAX, _) => Ok(None),
+            (seconds, nanoseconds @ ..1_000_000_000) => {
+                Ok(Some(Duration::new(u64::from(seconds), nanoseconds)))
+            }
+            (_, other) => Err(DecodeError::Value { what: "nanoseconds", value: u64::from(other) }),
+        }
+    }
+
+    /// A field of `n` bytes with a text that ends at a zero byte, or just before the field does. Bytes that are no
+    /// UTF-8 become question marks.
+    pub(crate) fn text(&mut self, n: usize) -> Result<String> {
+        let bytes = self.take(n)?.split(|byte| *byte == 0).next().unwrap_or_default();
+        let bytes = bytes.get(..n.saturating_sub(1)).unwrap_or(bytes);
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| '?'));
+        }
+        Ok(text)
+    }
+
     /// A structure that starts with its own 16-bit length at `offset`; the length covers `at_least` bytes.
     pub(crate) fn sized(
         &mut self,
@@ -219,6 +245,21 @@ impl<'a> Writer<'a> {
     pub(crate) fn uint(&mut self, value: u128, n: usize) {
         let bytes = value.to_be_bytes();
         self.bytes(bytes.get(16usize.saturating_sub(n)..).unwrap_or(&bytes));
+    }
+
+    /// The inverse of [`Reader::duration`].
+    pub(crate) fn duration(&mut self, duration: Option<Duration>) {
+        let seconds = duration.and_then(|duration| u32::try_from(duration.as_secs()).ok());
+        self.u32(seconds.unwrap_or(u32::MAX));
+        self.u32(duration.filter(|_| seconds.is_some()).map_or(u32::MAX, |duration| duration.subsec_nanos()));
+    }
+
+    /// A text in a field of `n` bytes, of which the last is zero; what does not fit is lost.
+    pub(crate) fn text(&mut self, text: &str, n: usize) {
+        let bytes = text.as_bytes();
+        let bytes = bytes.get(..n.saturating_sub(1)).unwrap_or(bytes);
+        self.bytes(bytes);
+        self.zeros(n - bytes.len());
     }
 
     /// Pads what was written since `start` to a multiple of eight bytes.

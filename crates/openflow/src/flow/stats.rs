@@ -100,8 +100,8 @@ impl Stats {
                 continue;
             }
             match code {
-                oxs::DURATION => this.duration = Some(read_duration(&mut value)?),
-                oxs::IDLE_TIME => this.idle = Some(read_duration(&mut value)?),
+                oxs::DURATION => this.duration = value.duration()?,
+                oxs::IDLE_TIME => this.idle = value.duration()?,
                 oxs::FLOW_COUNT => this.flows = Some(value.u32()?),
                 oxs::PACKET_COUNT => this.packets = Some(value.u64()?),
                 oxs::BYTE_COUNT => this.bytes = Some(value.u64()?),
@@ -122,8 +122,7 @@ impl Stats {
         for (code, duration) in [(oxs::DURATION, self.duration), (oxs::IDLE_TIME, self.idle)] {
             if let Some(duration) = duration {
                 header(w, code, 8);
-                w.u32(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX));
-                w.u32(duration.subsec_nanos());
+                w.duration(Some(duration));
             }
         }
         for (code, count) in [(oxs::PACKET_COUNT, self.packets), (oxs::BYTE_COUNT, self.bytes)] {
@@ -139,14 +138,6 @@ impl Stats {
         w.patch_length("counters", start + 2, start);
         w.align8(start);
     }
-}
-
-fn read_duration(r: &mut Reader<'_>) -> Result<Duration, DecodeError> {
-    let (seconds, nanoseconds) = (r.u32()?, r.u32()?);
-    if nanoseconds >= 1_000_000_000 {
-        return Err(DecodeError::Value { what: "nanoseconds", value: u64::from(nanoseconds) });
-    }
-    Ok(Duration::new(u64::from(seconds), nanoseconds))
 }
 
 /// A flow and its counters (an entry of the reply to `OFPMP_FLOW_DESC`).

@@ -112,7 +112,10 @@ impl fmt::Display for GroupMod {
 impl fmt::Display for GroupStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, ref_count, packets, bytes, .. } = self;
-        write!(f, "group_id={id},duration={},", Seconds(self.duration))?;
+        write!(f, "group_id={id},")?;
+        if let Some(duration) = self.duration {
+            write!(f, "duration={},", Seconds(duration))?;
+        }
         write!(f, "ref_count={ref_count},packet_count={packets},byte_count={bytes}")?;
         for (i, bucket) in self.buckets.iter().enumerate().filter(|(_, bucket)| bucket.packets != u64::MAX) {
             write!(f, ",bucket{i}:packet_count={},byte_count={}", bucket.packets, bucket.bytes)?;

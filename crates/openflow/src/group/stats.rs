@@ -15,8 +15,8 @@ pub struct GroupStats {
     pub packets: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Time since it was added.
-    pub duration: Duration,
+    /// Time since it was added, if the switch knows.
+    pub duration: Option<Duration>,
     /// Counters of its buckets, in their order.
     pub buckets: Vec<BucketStats>,
 }
@@ -37,8 +37,7 @@ impl GroupStats {
         let (id, ref_count) = (r.u32()?, r.u32()?);
         r.skip(4)?;
         let (packets, bytes) = (r.u64()?, r.u64()?);
-        let (seconds, nanoseconds) = (r.u32()?, r.u32()?);
-        let duration = Duration::from_secs(u64::from(seconds)) + Duration::from_nanos(u64::from(nanoseconds));
+        let duration = r.duration()?;
         let mut buckets = Vec::new();
         while !r.is_empty() {
             buckets.push(BucketStats { packets: r.u64()?, bytes: r.u64()? });
@@ -54,8 +53,7 @@ impl GroupStats {
         w.zeros(4);
         w.u64(self.packets);
         w.u64(self.bytes);
-        w.u32(u32::try_from(self.duration.as_secs()).unwrap_or(u32::MAX));
-        w.u32(self.duration.subsec_nanos());
+        w.duration(self.duration);
         for bucket in &self.buckets {
             w.u64(bucket.packets);
             w.u64(bucket.bytes);

@@ -411,7 +411,7 @@ fn port(number: u16) -> Port {
 fn port_stats(number: u16) -> PortStats {
     PortStats {
         number: number.into(),
-        duration: Duration::from_millis(1234),
+        duration: (number == 3).then_some(Duration::from_millis(1234)),
         rx_packets: 1,
         tx_packets: 2,
         rx_bytes: 3,
@@ -518,7 +518,7 @@ fn multipart() -> Vec<Message> {
             ref_count: 1,
             packets: 10,
             bytes: 20,
-            duration: Duration::from_millis(1500),
+            duration: Some(Duration::from_millis(1500)),
             buckets: vec![
                 BucketStats { packets: 4, bytes: 5 },
                 BucketStats { packets: u64::MAX, bytes: u64::MAX },
@@ -530,7 +530,7 @@ fn multipart() -> Vec<Message> {
             flow_count: 2,
             packets: 3,
             bytes: 4,
-            duration: Duration::from_secs(5),
+            duration: Some(Duration::from_secs(5)),
             bands: vec![(6, 7), (8, 9)],
         }]),
         MultipartReply::Meters(meters()),
