@@ -115,7 +115,7 @@ impl Attachment<'_> {
         let mut snapshot = read_snapshot(&mut client, question, &self.conf.bridge, self.deadline)?;
         let mtu = self.conf.mtu.unwrap_or_else(|| snapshot.facts.mtu.into());
         let userspace = snapshot.userspace;
-        let host_mac = wire.raise_host_end(mtu, userspace)?;
+        wire.raise_host_end(mtu, userspace)?;
         let mut attempt = 0;
         let (given, mac, mut monitor) = loop {
             let given = self.addresses(&snapshot, attempt, undo)?;
@@ -140,7 +140,7 @@ impl Attachment<'_> {
         let inside = Inside { mac, mtu, addresses: given.addresses, routes: given.routes };
         wire.configure_inside(&inside, userspace)?;
         switch::wait_until_ready(&mut client, &mut monitor, self.port_name, self.deadline)?;
-        Ok(self.result(&inside, host_mac, given.dns))
+        Ok(self.result(&inside, wire.host_mac(), given.dns))
     }
 
     /// The addresses to try: of the node's pools, or of the delegated plugin.
@@ -222,15 +222,10 @@ impl Attachment<'_> {
         })
     }
 
-    fn result(
-        &self,
-        inside: &Inside,
-        host_mac: Option<host::Mac>,
-        dns: Option<serde_json::Value>,
-    ) -> AddResult {
+    fn result(&self, inside: &Inside, host_mac: host::Mac, dns: Option<serde_json::Value>) -> AddResult {
         let host_end = Interface {
             name: self.port_name.to_owned(),
-            mac: host_mac.map(names::format_mac),
+            mac: Some(names::format_mac(host_mac)),
             mtu: Some(inside.mtu),
             ..Interface::default()
         };

@@ -1,6 +1,9 @@
 //! The kernel's side of an attachment: a veth pair between the switch and a container.
 
-use std::net::IpAddr;
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+};
 
 use host::{Error, Link, Mac, Netlink, Netns, Route, Veth, ethtool, sysctl};
 use ipnet::IpNet;
@@ -13,6 +16,7 @@ pub(crate) struct Wire<'a> {
     host_end: &'a str,
     ifname: &'a str,
     netns: &'a Netns,
+    host_mac: Mac,
     on_host: Netlink,
     in_pod: Netlink,
 }
@@ -45,7 +49,9 @@ impl<'a> Wire<'a> {
                 "an attachment has to be removed with DEL before it can be added again",
             ));
         }
-        let veth = Veth { noarp: true, peer_netns: Some(netns), ..Veth::new(host_end, ifname) };
+        let host_mac = random_mac();
+        let mac = Some(host_mac);
+        let veth = Veth { mac, noarp: true, peer_netns: Some(netns), ..Veth::new(host_end, ifname) };
         on_host.create_veth(&veth).map_err(|error| match error {
             error if error.is_exists() => CniError::new(
                 Code::AttachmentExists,
@@ -54,28 +60,34 @@ impl<'a> Wire<'a> {
             ),
             error => host_error(error),
         })?;
-        Ok(Self { host_end, ifname, netns, on_host, in_pod })
+        Ok(Self { host_end, ifname, netns, host_mac, on_host, in_pod })
     }
 
-    /// Makes the host's end ready for the switch and returns its MAC: the host's own stack must never answer on it, and what the
+    /// The MAC of the host's end.
+    pub(crate) fn host_mac(&self) -> Mac {
+        self.host_mac
+    }
+
+    /// Makes the host's end ready for the switch: the host's own stack must never answer on it, and what the
     /// userspace datapath reads from it must be whole packets with checksums.
     ///
     /// # Errors
     /// [`Code::Host`].
-    pub(crate) fn raise_host_end(&mut self, mtu: u32, userspace: bool) -> Result<Option<Mac>> {
+    pub(crate) fn raise_host_end(&mut self, mtu: u32, userspace: bool) -> Result<()> {
         let name = self.host_end;
-        let conf = |family: &str, key: &str| format!("net/{family}/conf/{name}/{key}");
-        // It has no ARP (IFF_NOARP), and with IPv6 off no neighbour discovery, no link-local address, no multicast.
-        sysctl::write_if_there(&conf("ipv6", "disable_ipv6"), "1").map_err(host_error)?;
+        // It has no ARP (IFF_NOARP) and gets no address in either family, so there is nothing to answer for.
+        self.on_host.set_mtu_without_link_local(name, mtu).map_err(host_error)?;
         if userspace {
             // The kernel's switch takes packets before the host sees them; the userspace one gets a copy. With strict
-            // source validation the host drops its copy, whatever it is addressed to: a pod's address is routed to
-            // the bridge, not to this interface.
+            // source validation the host drops its copy of IPv4, whatever it is addressed to: a pod's address is
+            // routed to the bridge, not to this interface. IPv6 has no such validation; what the host would still
+            // take (all-nodes multicast, and this interface's random MAC) must at least not configure it.
+            let conf = |family: &str, key: &str| format!("net/{family}/conf/{name}/{key}");
             sysctl::write_if_there(&conf("ipv4", "rp_filter"), "1").map_err(host_error)?;
+            sysctl::write_if_there(&conf("ipv6", "accept_ra"), "0").map_err(host_error)?;
             ethtool::offloads_off(name).map_err(host_error)?;
         }
-        self.on_host.set_mtu_up(name, mtu).map_err(host_error)?;
-        Ok(self.on_host.link(name).map_err(host_error)?.mac)
+        self.on_host.set_up(name, true).map_err(host_error)
     }
 
     /// Gives the inside end its MAC, MTU, addresses and routes, and brings it and the loopback interface up.
@@ -115,6 +127,13 @@ impl<'a> Wire<'a> {
         }
         pod.set_up("lo", true)
     }
+}
+
+/// A locally administered MAC of one station, chosen here so that the kernel need not be asked what it chose.
+fn random_mac() -> Mac {
+    // A new `RandomState` has new random keys each time.
+    let [first, second, third, fourth, fifth, sixth, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
+    [(first & 0xfc) | 0x02, second, third, fourth, fifth, sixth]
 }
 
 /// Removes the host's end of an attachment, and with it the other; it may be gone already.

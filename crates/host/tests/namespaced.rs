@@ -230,6 +230,26 @@ fn a_pod_with_slash_32_and_128_addresses_reaches_its_gateway() {
 }
 
 #[test]
+fn an_interface_can_come_up_without_a_link_local_address() {
+    if !privileged() {
+        return;
+    }
+    let test = TestNetns::new();
+    let mut netlink = test.netlink();
+    let with = test.interface("v0");
+    netlink.create_veth(&Veth::new("w0", "w1")).unwrap();
+    netlink.set_mtu_without_link_local("w0", 1400).unwrap();
+    for name in ["w0", "w1"] {
+        netlink.set_up(name, true).unwrap();
+    }
+    let without = netlink.link("w0").unwrap();
+    assert_eq!((without.mtu, without.running), (1400, true));
+    // The address of the other one is there at once, if still tentative.
+    assert_eq!(netlink.addresses(Some(with)).unwrap().len(), 1);
+    assert_eq!(netlink.addresses(Some(without.index)).unwrap(), []);
+}
+
+#[test]
 fn addresses_are_replaced_listed_and_deleted() {
     if !privileged() {
         return;

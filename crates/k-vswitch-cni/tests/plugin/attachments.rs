@@ -83,12 +83,16 @@ fn an_added_pod_is_wired_as_the_node_says() {
     let number = node.vsctl(&["get", "Interface", port, "ofport"]);
     assert_eq!(node.port_fact(port, "kvs-programmed"), number);
 
-    let host_end = node.netns.netlink().link(port).unwrap();
+    let mut on_host = node.netns.netlink();
+    let host_end = on_host.link(port).unwrap();
     assert_eq!((host_end.mtu, host_end.up, host_end.noarp), (1430, true, true));
+    assert_eq!(host_end.mac.map(|mac| mac[0] & 3), Some(2));
+    assert_eq!(on_host.addresses(Some(host_end.index)).unwrap(), [], "no link-local address either");
     node.netns
         .netns
         .run(|| {
-            assert_eq!(sysctl::read(&format!("net/ipv6/conf/{port}/disable_ipv6")).unwrap(), "1");
+            assert_eq!(sysctl::read(&format!("net/ipv4/conf/{port}/rp_filter")).unwrap(), "1");
+            assert_eq!(sysctl::read(&format!("net/ipv6/conf/{port}/accept_ra")).unwrap(), "0");
             assert_eq!(ethtool::offloads_on(port).unwrap(), Vec::<&str>::new());
         })
         .unwrap();
