@@ -18,7 +18,7 @@ use kube::Client;
 use ops::{Check, Health};
 use ovs::Address;
 use ovs::openflow::{Connected, Session, keep_up};
-use ovs::ovsdb::{Client as Ovsdb, Lock, Monitor, MonitorUpdate};
+use ovs::ovsdb::{Client as Ovsdb, Lock, Monitor, MonitorUpdate, State as ServerState};
 use ovsdb::{Switch, SwitchChange, Uuid};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -193,6 +193,7 @@ impl Daemon {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut audit = interval_at(Instant::now() + self.options.audit, self.options.audit);
         audit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut server = self.ovsdb.state();
         loop {
             let hold = self.hold_until;
             let held = async {
@@ -220,6 +221,11 @@ impl Daemon {
                 event = switch.recv() => {
                     self.connected(event.ok_or(DaemonError::Ended("the connection to the switch"))?).await;
                 }
+                changed = server.changed() => {
+                    changed.map_err(|_| DaemonError::Ended("the OVSDB client"))?;
+                    let state = server.borrow_and_update().clone();
+                    self.server(&state);
+                }
                 _ = tick.tick() => self.tick().await?,
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,
@@ -231,12 +237,25 @@ impl Daemon {
         }
     }
 
+    /// The connection to the database server came or went. What is known of the database stays.
+    fn server(&mut self, state: &ServerState) {
+        match state {
+            ServerState::Connected if self.database_synced => self.checks.ovsdb.met(),
+            ServerState::Connected => {}
+            ServerState::Disconnected(why) => {
+                warn!(%why, "no OVSDB: no pod can come or go; is ovsdb-server running?");
+                self.checks.ovsdb.unmet(format!("{why}: is ovsdb-server running?"));
+            }
+        }
+    }
+
     fn database(&mut self, update: MonitorUpdate<SwitchChange>) {
         let changes = match update {
             MonitorUpdate::Reset(rows) => {
                 self.state.reset_interfaces();
                 self.stamping.clear();
                 self.database_synced = true;
+                self.checks.ovsdb.met();
                 rows
             }
             MonitorUpdate::Changes(changes) => changes,

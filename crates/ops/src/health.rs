@@ -24,7 +24,8 @@ impl Health {
         Check { name, health: self.clone() }
     }
 
-    /// Whether every check holds, and a line for each check.
+    /// Whether every check holds, and a line for each check. A program without checks has not come far enough to
+    /// have any: it is not ready.
     #[must_use]
     pub fn report(&self) -> (bool, String) {
         let checks = self.lock();
@@ -35,7 +36,10 @@ impl Health {
                 Err(why) => text.push_str(&format!("[-] {name}: {why}\n")),
             }
         }
-        (checks.values().all(Result::is_ok), text)
+        if checks.is_empty() {
+            text.push_str("[-] starting\n");
+        }
+        (!checks.is_empty() && checks.values().all(Result::is_ok), text)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Result<(), String>>> {
@@ -63,6 +67,7 @@ mod tests {
     #[test]
     fn ready_means_that_every_check_holds() {
         let health = Health::default();
+        assert_eq!(health.report(), (false, "[-] starting\n".to_owned()));
         let api = health.check("api", "not connected yet");
         let switch = health.check("switch", "not connected yet");
         api.met();

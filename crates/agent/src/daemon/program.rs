@@ -1,14 +1,19 @@
 //! From wanted flows to flows in the switch, and from there to stamps.
 
+use std::time::Duration;
+
 use datapath::Change;
 use openflow::{FlowMod, FlowRequest, Message};
 use ovs::openflow::{BundleError, SessionError};
 use ovsdb::tables::Interface;
-use ovsdb::{Condition, Mutation, Operation, TableRow as _};
+use ovsdb::{Condition, Mutation, OpResult, Operation, TableRow as _};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::{Daemon, DaemonError};
+
+/// Time for the answer to a transaction.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Daemon {
     /// Learns what the switch has. Returns at how many flows it differs from what was thought.
@@ -75,7 +80,7 @@ impl Daemon {
             let stamp = Mutation::put("external_ids", ipam::keys::PROGRAMMED, &ofport.to_string());
             Operation::mutate(Interface::TABLE, [Condition::uuid(*uuid)], stamp)
         });
-        match self.ovsdb.transact(operations).await {
+        match self.transact(operations).await {
             Ok(_) => {
                 self.stamping.extend(unstamped);
                 true
@@ -84,6 +89,21 @@ impl Daemon {
                 self.trouble("OvsdbUnreachable", error.to_string());
                 false
             }
+        }
+    }
+
+    /// Sends a transaction. The loop must not hang on a server that is not there: after a while it goes on, and what
+    /// the transaction was for is looked at again.
+    pub(super) async fn transact(
+        &self,
+        operations: impl IntoIterator<Item = Operation>,
+    ) -> Result<Vec<OpResult>, String> {
+        match tokio::time::timeout(DATABASE_TIMEOUT, self.ovsdb.transact(operations)).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err(format!(
+                "ovsdb-server has not answered for {} s: is it running?",
+                DATABASE_TIMEOUT.as_secs()
+            )),
         }
     }
 

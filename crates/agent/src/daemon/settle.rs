@@ -18,7 +18,6 @@ impl Daemon {
         if !self.database_synced {
             return Ok(());
         }
-        self.checks.ovsdb.met();
         let Some(own) = self.own() else { return Ok(()) };
         if self.uplink.is_none() && !self.find_uplink().await? {
             return Ok(());
@@ -63,7 +62,7 @@ impl Daemon {
             return false;
         }
         debug!(operations = operations.len(), "setting the bridge's rows");
-        match self.ovsdb.transact(operations).await {
+        match self.transact(operations).await {
             Ok(_) => self.bridge_sent = Some(plan),
             Err(error) => {
                 self.trouble("BridgeNotSet", format!("cannot set up bridge {}: {error}", plan.name));

@@ -128,7 +128,7 @@ impl Daemon {
                 why,
                 "removing an abandoned port"
             );
-            if let Err(error) = self.ovsdb.transact([vswitch::remove_port(row)]).await {
+            if let Err(error) = self.transact([vswitch::remove_port(row)]).await {
                 warn!(port = port.name, %error, "cannot remove the port: will try again");
                 continue;
             }
