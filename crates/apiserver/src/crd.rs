@@ -138,15 +138,16 @@ pub(crate) fn follow(core: &Core, change: &Change, queue: &mut VecDeque<Arc<Chan
     let group = object::text(&definition, &["spec", "group"]);
     let plural = object::text(&definition, &["spec", "names", "plural"]);
     if change.removed {
-        core.registry.remove(group, plural);
+        core.registry.replace(group, plural, Vec::new());
         return;
     }
     let storage = storage(group, plural);
     if !change.object.deleting {
-        core.registry.remove(group, plural);
-        for resource in resources(&definition) {
-            core.serve(Arc::new(resource));
+        let versions: Vec<Arc<Resource>> = resources(&definition).into_iter().map(Arc::new).collect();
+        for resource in &versions {
+            core.store.ensure_table(&resource.storage, &resource.selectable);
         }
+        core.registry.replace(group, plural, versions);
         return;
     }
     if let Some(resource) = core.registry.by_storage(&storage) {

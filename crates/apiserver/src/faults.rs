@@ -1,6 +1,7 @@
 //! Faults on demand, for tests of clients.
 //!
-//! They concern the HTTP interface; the in-process [`Handle`](crate::Handle) never sees one.
+//! They concern the HTTP interface. The in-process [`Handle`](crate::Handle) sees one of them only: a watch
+//! that has changes yet to read when history is forgotten ends with an error.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},

@@ -72,7 +72,7 @@ pub struct Watch<T> {
 }
 
 impl<T: DeserializeOwned> Watch<T> {
-    /// The next event; `None` when the watch has ended: it fell too far behind or was dropped as a fault.
+    /// The next event; `None` when the watch has ended, which it does only after an error.
     ///
     /// # Errors
     /// An object is not a `T`, or the history the watch needs is gone.
@@ -260,6 +260,7 @@ impl Handle {
         let options = WatchOptions {
             selection: select.selection(&resource.selectable)?,
             version,
+            steadfast: true,
             ..WatchOptions::default()
         };
         Ok(Watch { watcher: self.core.watch(&resource, options)?, _type: PhantomData })

@@ -82,6 +82,9 @@ async fn serve(core: &Arc<Core>, target: Target<'_>, request: Request) -> Result
         return Err(error);
     }
     let resource = core.resource(target.gvr)?;
+    if matches!(target.subresource, Some("log" | "exec" | "attach" | "portforward")) {
+        return Err(ApiError::no_kubelet());
+    }
     if resource.namespaced && target.namespace.is_empty() && target.name.is_some() {
         return Err(ApiError::no_such_path());
     }

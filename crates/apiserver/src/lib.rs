@@ -1,6 +1,6 @@
 //! An in-memory Kubernetes API for the lab and the tests.
 //!
-//! It speaks to kube-rs clients and to the real `kubectl`, starts in milliseconds and keeps nothing. It is
+//! It speaks to kube-rs clients and to the real `kubectl` (1.27 and later), starts in milliseconds and keeps nothing. It is
 //! exact where controllers depend on it: resource versions are one sequence, an update based on an old version
 //! is refused, a watcher sees every change once and in order, deletion waits for grace periods and finalizers.
 //! It is simple where they do not: nobody is authenticated, everybody may do everything, and nothing is

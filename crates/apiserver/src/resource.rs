@@ -161,8 +161,13 @@ impl Registry {
         self.write().insert(key, resource);
     }
 
-    /// Stops serving every version of `plural` in `group`.
-    pub(crate) fn remove(&self, group: &str, plural: &str) {
-        self.write().retain(|(g, _, p), _| g != group || p != plural);
+    /// Serves these versions of `plural` in `group`, and no others; there is no moment without them.
+    pub(crate) fn replace(&self, group: &str, plural: &str, versions: Vec<Arc<Resource>>) {
+        let mut resources = self.write();
+        resources.retain(|(g, _, p), _| g != group || p != plural);
+        for resource in versions {
+            let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
+            resources.insert(key, resource);
+        }
     }
 }

@@ -94,6 +94,12 @@ impl ApiError {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
     }
 
+    /// A request that only a kubelet could serve.
+    pub(crate) fn no_kubelet() -> Self {
+        let message = "this server runs no containers: logs, exec, attach and port-forward are not available";
+        Self::new(501, "NotImplemented", message)
+    }
+
     pub(crate) fn not_acceptable() -> Self {
         let message = "only the following media types are accepted: application/json";
         Self::new(406, "NotAcceptable", message)

@@ -93,7 +93,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Cursor {
     storage: Arc<str>,
     position: u64,
-    epoch: u64,
+    /// `None`: goes on when watches are dropped.
+    epoch: Option<u64>,
     wake: watch::Receiver<()>,
 }
 
@@ -111,6 +112,11 @@ pub(crate) enum Progress {
 }
 
 impl Cursor {
+    /// The same place for a watch that is never dropped on purpose.
+    pub(crate) fn steadfast(self) -> Self {
+        Self { epoch: None, ..self }
+    }
+
     /// Waits until there may be something to look at. False when the store is gone.
     pub(crate) async fn wait(&mut self) -> bool {
         self.wake.changed().await.is_ok()
@@ -216,7 +222,12 @@ impl Store {
             return Err(Forgotten);
         }
         let position = table.log.position_after(from).ok_or(Forgotten)?;
-        Ok(Cursor { storage: storage.clone(), position, epoch: table.epoch, wake: table.wake.subscribe() })
+        Ok(Cursor {
+            storage: storage.clone(),
+            position,
+            epoch: Some(table.epoch),
+            wake: table.wake.subscribe(),
+        })
     }
 
     /// Reads on from `cursor`, which moves past what is returned.
@@ -224,7 +235,7 @@ impl Store {
         const BATCH: usize = 256;
         let state = self.lock();
         let Some(table) = state.tables.get(&cursor.storage) else { return Progress::Dropped };
-        if table.epoch != cursor.epoch {
+        if cursor.epoch.is_some_and(|epoch| epoch != table.epoch) {
             return Progress::Dropped;
         }
         let Some(changes) = table.log.from(cursor.position) else { return Progress::Forgotten };

@@ -46,6 +46,11 @@ async fn discovery_names_every_resource_and_explain_shows_its_schema() {
             .contains("containerPort\t<integer> -required-")
     );
     assert!(c.kubectl(&["explain", "networkpolicy.spec"]).await.contains("podSelector"));
+    // The older form, for clients that do not ask for the aggregated one.
+    let apps: Value = serde_json::from_str(&c.kubectl(&["get", "--raw", "/apis/apps/v1"]).await).unwrap();
+    let names: Vec<&str> =
+        apps["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"deployments") && names.contains(&"deployments/scale"), "{names:?}");
     assert!(c.kubectl(&["version"]).await.contains("Server Version: v1.34"));
 }
 
@@ -539,4 +544,48 @@ async fn long_lists_come_in_chunks() {
     }
     let all = c.kubectl(&["get", "pods", "--chunk-size=5", "-o", "name"]).await;
     assert_eq!(all.lines().count(), 23);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_makes_every_kind_it_sends_as_protobuf() {
+    let c = cluster!();
+    for command in [
+        "create namespace shop",
+        "create configmap m --from-literal=a=b",
+        "create secret generic s --from-literal=p=q",
+        "create deployment d --image=x:1 --replicas=0 --port=80",
+        "create service clusterip cip --tcp=80:8080",
+        "create service nodeport np --tcp=80",
+        "create serviceaccount acc",
+        "create role r --verb=get --resource=pods",
+        "create rolebinding rb --role=r --serviceaccount=default:acc",
+        "create clusterrole cr --verb=get --resource=nodes",
+        "create clusterrolebinding crb --clusterrole=cr --user=me",
+        "create priorityclass pc --value=5",
+        "create poddisruptionbudget pdb --selector=a=b --min-available=1",
+        "run p --image=x:1 --port=80",
+        "expose pod p --port=80 --name=exposed",
+        "set image deployment/d x=x:2",
+        "rollout restart deployment/d",
+    ] {
+        let args: Vec<&str> = command.split(' ').collect();
+        c.kubectl(&args).await;
+    }
+    let path = |path: &'static str| {
+        let c = &c;
+        async move {
+            let (object, path) = path.split_once(' ').unwrap();
+            c.kubectl(&["get", object, "-o", &format!("jsonpath={path}")]).await
+        }
+    };
+    assert_eq!(path("cm/m {.data.a}").await, "b");
+    assert_eq!(path("secret/s {.data.p}").await, "cQ==");
+    assert_eq!(path("deploy/d {.spec.replicas}{..containers[0].ports[0].containerPort}").await, "080");
+    assert_eq!(path("svc/cip {.spec.ports[0].targetPort}{.spec.selector.app}").await, "8080cip");
+    assert_eq!(path("svc/np {.spec.type}").await, "NodePort");
+    assert_eq!(path("pdb/pdb {.spec.minAvailable}{.spec.selector.matchLabels.a}").await, "1b");
+    assert_eq!(path("pc/pc {.value}").await, "5");
+    assert_eq!(path("rolebinding/rb {.roleRef.name}{.subjects[0].name}").await, "racc");
+    let error = c.kubectl_fails(&["logs", "p"], "").await;
+    assert!(error.contains("this server runs no containers"), "{error}");
 }

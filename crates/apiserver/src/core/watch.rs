@@ -70,6 +70,8 @@ pub(crate) struct WatchOptions {
     pub(crate) send_initial: Option<bool>,
     pub(crate) bookmarks: bool,
     pub(crate) timeout: Option<Duration>,
+    /// Whether it goes on when watches are dropped as a fault.
+    pub(crate) steadfast: bool,
 }
 
 /// A running watch.
@@ -114,6 +116,7 @@ impl Core {
             }
         }
         let cursor = self.store.watch_from(&resource.storage, from);
+        let cursor = if options.steadfast { cursor.map(Cursor::steadfast) } else { cursor };
         if cursor.is_err() {
             ready.clear();
             ready.push_back(Event::error(&too_old(from, current)));

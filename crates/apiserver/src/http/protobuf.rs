@@ -41,13 +41,15 @@ enum Kind {
     SetMessage(&'static str),
     TextMap,
     BytesMap,
+    /// The status of a new object, which is the server's to write.
+    Ignored,
     Texts,
     Messages(&'static str),
 }
 
 use Kind::{
-    Bool, BytesMap, Int, IntOrText, Message, Messages, SetBool, SetInt, SetMessage, Text, TextMap, Texts,
-    Time,
+    Bool, BytesMap, Ignored, Int, IntOrText, Message, Messages, SetBool, SetInt, SetMessage, Text, TextMap,
+    Texts, Time,
 };
 
 type Fields = &'static [(u64, &'static str, Kind)];
@@ -93,7 +95,7 @@ fn fields(message: &str) -> Option<Fields> {
         ],
         "Preconditions" => &[(1, "uid", Text), (2, "resourceVersion", Text)],
         "Eviction" => &[META, (2, "deleteOptions", SetMessage("DeleteOptions"))],
-        "Namespace" => &[META, (2, "spec", Message("NamespaceSpec")), (3, "status", Message("Status"))],
+        "Namespace" => &[META, (2, "spec", Message("NamespaceSpec")), (3, "status", Ignored)],
         "NamespaceSpec" => &[(1, "finalizers", Texts)],
         "ConfigMap" => &[META, (2, "data", TextMap), (3, "binaryData", BytesMap), (4, "immutable", SetBool)],
         "Secret" => &[
@@ -104,8 +106,7 @@ fn fields(message: &str) -> Option<Fields> {
             (5, "immutable", SetBool),
         ],
         "ServiceAccount" => &[META, (4, "automountServiceAccountToken", SetBool)],
-        "Service" => &[META, (2, "spec", Message("ServiceSpec")), (3, "status", Message("ServiceStatus"))],
-        "ServiceStatus" => &[(1, "loadBalancer", Message("Status"))],
+        "Service" => &[META, (2, "spec", Message("ServiceSpec")), (3, "status", Ignored)],
         "ServiceSpec" => &[
             (1, "ports", Messages("ServicePort")),
             (2, "selector", TextMap),
@@ -131,7 +132,7 @@ fn fields(message: &str) -> Option<Fields> {
             (5, "nodePort", Int),
             (6, "appProtocol", Text),
         ],
-        "Deployment" => &[META, (2, "spec", Message("DeploymentSpec")), (3, "status", Message("Status"))],
+        "Deployment" => &[META, (2, "spec", Message("DeploymentSpec")), (3, "status", Ignored)],
         "DeploymentSpec" => &[
             (1, "replicas", SetInt),
             (2, "selector", SetMessage("LabelSelector")),
@@ -165,7 +166,7 @@ fn fields(message: &str) -> Option<Fields> {
             (4, "args", Texts),
             (5, "workingDir", Text),
             (6, "ports", Messages("ContainerPort")),
-            (8, "resources", Message("Status")),
+            (8, "resources", Message("ResourceRequirements")),
             (13, "terminationMessagePath", Text),
             (14, "imagePullPolicy", Text),
             (16, "stdin", Bool),
@@ -194,21 +195,13 @@ fn fields(message: &str) -> Option<Fields> {
         "RoleRef" => &[(1, "apiGroup", Text), (2, "kind", Text), (3, "name", Text)],
         "Subject" => &[(1, "kind", Text), (2, "apiGroup", Text), (3, "name", Text), (4, "namespace", Text)],
         "PodDisruptionBudget" => {
-            &[META, (2, "spec", Message("PodDisruptionBudgetSpec")), (3, "status", Message("BudgetStatus"))]
+            &[META, (2, "spec", Message("PodDisruptionBudgetSpec")), (3, "status", Ignored)]
         }
         "PodDisruptionBudgetSpec" => &[
             (1, "minAvailable", IntOrText),
             (2, "selector", SetMessage("LabelSelector")),
             (3, "maxUnavailable", IntOrText),
             (4, "unhealthyPodEvictionPolicy", Text),
-        ],
-        // All zero in what a creator sends.
-        "BudgetStatus" => &[
-            (1, "observedGeneration", Int),
-            (3, "disruptionsAllowed", Int),
-            (4, "currentHealthy", Int),
-            (5, "desiredHealthy", Int),
-            (6, "expectedPods", Int),
         ],
         "PriorityClass" => &[
             META,
@@ -217,15 +210,8 @@ fn fields(message: &str) -> Option<Fields> {
             (4, "description", Text),
             (5, "preemptionPolicy", Text),
         ],
-        // A message that is empty in what a creator sends, but for counters that are zero.
-        "Status" => &[
-            (1, "phase", Text),
-            (2, "replicas", Int),
-            (3, "updatedReplicas", Int),
-            (4, "availableReplicas", Int),
-            (5, "unavailableReplicas", Int),
-            (7, "readyReplicas", Int),
-        ],
+        // kubectl sends no resources; what it sent would be refused.
+        "ResourceRequirements" => &[],
         _ => return None,
     })
 }
@@ -277,6 +263,7 @@ fn message(name: &'static str, wire: &Wire<'_>) -> Result<Map<String, Value>, Er
 
 fn add(object: &mut Map<String, Value>, field: &str, kind: Kind, wire: &Wire<'_>) -> Result<(), Error> {
     let value = match kind {
+        Ignored => None,
         Text => Some(json!(wire.text()?)).filter(|text| text != ""),
         Int => Some(json!(wire.int()?)).filter(|number| *number != 0),
         SetInt => Some(json!(wire.int()?)),

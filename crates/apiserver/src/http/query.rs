@@ -175,6 +175,7 @@ impl Query {
             send_initial: self.send_initial,
             bookmarks: self.bookmarks,
             timeout: Some(self.timeout.map_or(WATCH_TIMEOUT, Duration::from_secs)),
+            steadfast: false,
         })
     }
 
