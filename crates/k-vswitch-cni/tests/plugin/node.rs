@@ -118,7 +118,7 @@ impl Node {
         let created = Command::new("ovsdb-tool").arg("create").arg(&database).arg(schema).status().unwrap();
         assert!(created.success());
         node.spawn("ovsdb-server", &[database.to_str().unwrap(), "--remote", &remote]);
-        wait_for("ovsdb-server's socket", || node.socket().exists());
+        wait_for("ovsdb-server", || UnixStream::connect(node.socket()).is_ok());
         node.vsctl(&["--no-wait", "init"]);
         let remote = format!("unix:{}", node.socket().display());
         node.spawn("ovs-vswitchd", &[&remote]);
