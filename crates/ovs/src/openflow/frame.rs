@@ -172,7 +172,8 @@ fn offers(hello: &Frame, version: u8) -> bool {
             let word = rest.get(..4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
             return payload >= 4 && word & (1 << version) != 0;
         }
-        elements = rest.get(payload.next_multiple_of(4)..).unwrap_or_default();
+        // The header of four bytes counts towards the padding to eight.
+        elements = rest.get(length.next_multiple_of(8) - 4..).unwrap_or_default();
     }
     hello.version() >= version
 }

@@ -110,7 +110,7 @@ impl Session {
         let encoded = match encoded {
             Ok(encoded) => encoded,
             Err(error) => {
-                self.request(&control(BundleControlType::DiscardRequest)).await?;
+                let _ = self.request(&control(BundleControlType::DiscardRequest)).await;
                 return Err(error.into());
             }
         };
@@ -131,7 +131,8 @@ impl Session {
         // Errors of the additions come before the reply to what follows them.
         self.barrier().await?;
         if let Some(error) = explain(batch.errors()) {
-            self.request(&control(BundleControlType::DiscardRequest)).await?;
+            // The switch may have forgotten the bundle already; what it refused is the news, not that.
+            let _ = self.request(&control(BundleControlType::DiscardRequest)).await;
             return Err(error);
         }
         let committed = self.request(&control(BundleControlType::CommitRequest)).await;
