@@ -10,15 +10,15 @@
 //!
 //! From the bottom up:
 //!
-//! - [`store`]: tables of JSON objects under one lock and one version counter, with their recent history. An
+//! - `store`: tables of JSON objects under one lock and one version counter, with their recent history. An
 //!   object is serialised once per version, and lists and watches share the bytes.
-//! - [`resource`], [`builtin`], [`crd`]: what is served. The built-in kinds take their schemas from
+//! - `resource`, `builtin`, `crd`: what is served. The built-in kinds take their schemas from
 //!   `k8s-openapi`; definitions of custom resources add kinds at run time.
-//! - [`schema`] (types, defaults, pruning, CEL rules) and [`strategy`] (what a kind's schema does not say).
-//! - [`patch`]: strategic merge and server-side apply.
-//! - [`core`]: the verbs, and what follows from a change (garbage collection, namespaces, definitions).
-//! - [`handle`]: the verbs for code in the same process. [`http`]: the verbs for clients, with discovery,
-//!   OpenAPI and [`table`]s. [`faults`]: how the latter misbehaves on demand.
+//! - `schema` (types, defaults, pruning, CEL rules) and `strategy` (what a kind's schema does not say).
+//! - `patch`: strategic merge and server-side apply.
+//! - `core`: the verbs, and what follows from a change (garbage collection, namespaces, definitions).
+//! - `handle`: the verbs for code in the same process. `http`: the verbs for clients, with discovery,
+//!   OpenAPI and `table`s. `faults`: how the latter misbehaves on demand.
 //!
 //! A write reads an object, computes its successor without holding the lock and commits it only if the object
 //! is still the one that was read; otherwise it starts over, or answers `Conflict` if the client named the

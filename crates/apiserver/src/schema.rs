@@ -82,6 +82,8 @@ pub(crate) struct Schema {
     one_of: Vec<Schema>,
     not: Option<Box<Schema>>,
     pub(crate) rules: Vec<cel::Rule>,
+    /// Whether there are rules here or anywhere below.
+    ruled: bool,
 }
 
 /// The value validations of a schema.
@@ -121,12 +123,12 @@ impl Schema {
         })
     }
 
-    /// Whether this schema or one below it has CEL rules.
-    pub(crate) fn has_rules(&self) -> bool {
+    /// Whether there are rules here or in the parts, which are compiled already.
+    fn has_rules(&self) -> bool {
         !self.rules.is_empty()
-            || self.properties.values().any(|p| p.has_rules())
-            || self.items.as_ref().is_some_and(|i| i.has_rules())
-            || matches!(&self.additional, Some(Additional::Of(schema)) if schema.has_rules())
+            || self.properties.values().any(|property| property.ruled)
+            || self.items.as_ref().is_some_and(|items| items.ruled)
+            || matches!(&self.additional, Some(Additional::Of(schema)) if schema.ruled)
     }
 }
 

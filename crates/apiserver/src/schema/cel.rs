@@ -125,7 +125,7 @@ struct Scope<'a> {
 
 /// Adds to `errors` what the rules in `schema` refuse about `value`, which replaces `old`.
 pub(crate) fn validate(schema: &Schema, value: &Value, old: Option<&Value>, errors: &mut Errors) {
-    if !schema.has_rules() {
+    if !schema.ruled {
         return;
     }
     let mut root = Context::with_env(ENV.clone());
@@ -136,6 +136,9 @@ pub(crate) fn validate(schema: &Schema, value: &Value, old: Option<&Value>, erro
 }
 
 fn walk(root: &Context<'_, '_>, scope: &Scope<'_>, errors: &mut Errors) {
+    if !scope.schema.ruled {
+        return;
+    }
     if !scope.value.is_null() {
         for rule in &scope.schema.rules {
             rule.check(root, scope, errors);

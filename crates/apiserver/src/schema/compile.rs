@@ -119,6 +119,7 @@ impl<'a> Compiler<'a> {
             let path = format!("{path}.x-kubernetes-validations[{i}].rule");
             schema.rules.push(Rule::compile(rule).map_err(|message| CompileError { path, message })?);
         }
+        schema.ruled = schema.has_rules();
         Ok(schema)
     }
 }
