@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// The versions of the specification that this runtime knows, the highest first.
+const VERSIONS: [&str; 5] = ["1.1.0", "1.0.0", "0.4.0", "0.3.1", "0.3.0"];
+
 /// Why a node's network configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -31,8 +34,11 @@ pub enum ConfigError {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkConfig {
-    /// Version of the specification that the list is written to.
+    /// Version of the specification that the list is written to; after [`NetworkConfig::load`], the one in force.
     pub cni_version: String,
+    /// All versions that the list can be used with. Runtimes take the highest that they know (libcni 1.2 and newer).
+    #[serde(default)]
+    pub cni_versions: Vec<String>,
     /// Name of the network.
     pub name: String,
     /// The plugins' configurations in the order of ADD.
@@ -60,7 +66,12 @@ impl NetworkConfig {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(read(&path, error)),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|source| ConfigError::Parse { path, source })
+        let mut config: Self =
+            serde_json::from_slice(&text).map_err(|source| ConfigError::Parse { path, source })?;
+        if let Some(best) = VERSIONS.iter().find(|known| config.cni_versions.iter().any(|v| v == *known)) {
+            config.cni_version = (*best).to_owned();
+        }
+        Ok(Some(config))
     }
 
     /// What a plugin of this list reads from its standard input (section 3, "deriving request parameters").
@@ -96,6 +107,20 @@ mod tests {
         assert!(error.contains("20-b.conflist"), "{error}");
         std::fs::write(folder.path().join("10-a.conflist"), LIST).unwrap();
         assert_eq!(NetworkConfig::load(folder.path()).unwrap().unwrap().name, "net");
+    }
+
+    #[test]
+    fn the_highest_version_that_both_know_is_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |versions: &str| {
+            let text =
+                LIST.replace(r#""cniVersion": "1.1.0","#, &format!(r#""cniVersion": "0.4.0", {versions}"#));
+            std::fs::write(folder.path().join("10-a.conflist"), text).unwrap();
+            NetworkConfig::load(folder.path()).unwrap().unwrap().cni_version
+        };
+        assert_eq!(load(""), "0.4.0");
+        assert_eq!(load(r#""cniVersions": ["0.4.0", "1.0.0", "1.1.0", "9.0.0"],"#), "1.1.0");
+        assert_eq!(load(r#""cniVersions": ["9.0.0"],"#), "0.4.0");
     }
 
     #[test]

@@ -84,7 +84,8 @@ async fn try_up(shared: &Arc<Shared>) -> Result<(), UpError> {
         (1..=nodes).try_for_each(|index| topology::build_node(&wires, &plan::node_name(index), index))
     })
     .await?;
-    shared.step(format!("network namespaces of {nodes} nodes, the control plane and the outside"));
+    let count = if nodes == 1 { "one node".to_owned() } else { format!("{nodes} nodes") };
+    shared.step(format!("network namespaces of {count}, the control plane and the outside"));
 
     let mut tasks = JoinSet::new();
     let api = ApiEndpoint::start(&spec.api, layout).await?;
