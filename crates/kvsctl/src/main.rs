@@ -35,11 +35,22 @@ fn main() -> ExitCode {
         Err(error) => {
             // A reader that has gone away (`| head`) is no error worth a message.
             if !is_broken_pipe(&error) {
-                eprintln!("{} {error:#}", style::red("error:"));
+                eprintln!("{} {}", style::red("error:"), describe(&error));
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes, each once: many errors tell their cause themselves.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

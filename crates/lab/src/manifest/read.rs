@@ -78,7 +78,9 @@ pub fn read(path: &Path) -> Result<Vec<Object>, ReadError> {
 
 /// All objects of a text of YAML documents; lists of objects are taken apart.
 fn parse(path: &Path, text: &str) -> Result<Vec<Object>, ReadError> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+    // YAML 1.2: `n` and `yes` are words, not booleans.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| ReadError::Yaml { path: path.to_owned(), reason: error.to_string() })?;
     let mut objects = Vec::new();
     for document in documents {
@@ -113,13 +115,13 @@ metadata: {name: a}
 apiVersion: v1
 kind: List
 items:
-- {apiVersion: v1, kind: Pod, metadata: {name: b}}
+- {apiVersion: v1, kind: Pod, metadata: {name: n}}
 - {apiVersion: apps/v1, kind: Deployment, metadata: {name: c}}
 ";
         let objects = parse(Path::new("x.yaml"), text).unwrap();
         let names: Vec<_> =
             objects.iter().map(|o| (o.kind.group.as_str(), o.kind.kind.as_str(), o.name.as_str())).collect();
-        assert_eq!(names, [("", "Pod", "a"), ("", "Pod", "b"), ("apps", "Deployment", "c")]);
+        assert_eq!(names, [("", "Pod", "a"), ("", "Pod", "n"), ("apps", "Deployment", "c")]);
     }
 
     #[test]
