@@ -117,11 +117,11 @@ async fn the_overlay_changes_without_a_restart() {
         ports.contains("kvs-gre") && !ports.contains("kvs-vxlan") && facts.contains("1458")
     })
     .await;
-    let number = node.vsctl(&["get", "interface", "kvs-gre", "ofport"]);
     node.until("flows use it", async || {
-        node.flows().iter().any(|flow| {
-            flow.contains(&format!("set_field:{:#x}->reg1", number.trim().parse::<u32>().unwrap()))
-        })
+        let number = node.vsctl(&["get", "interface", "kvs-gre", "ofport"]);
+        // Empty brackets until ovs-vswitchd has opened it.
+        let Ok(number) = number.trim().parse::<u32>() else { return false };
+        node.flows().iter().any(|flow| flow.contains(&format!("set_field:{number:#x}->reg1")))
     })
     .await;
     // An MTU of the operator's wins.
