@@ -13,6 +13,6 @@ pub mod reconnect;
 pub mod session;
 
 pub use connection::{Asynchronous, Closed, Connection, RequestError};
-pub use frame::{Frame, Negotiated};
+pub use frame::Frame;
 pub use reconnect::{Connected, keep_up};
 pub use session::{BundleError, Session, SessionError, decode};

@@ -4,10 +4,9 @@
 use std::io;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use openflow::{Hello, Message, VERSION};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// OpenFlow 1.5 on the wire.
-pub const VERSION_1_5: u8 = 0x06;
 /// Length of the header, bytes.
 pub const HEADER: usize = 8;
 
@@ -29,8 +28,6 @@ pub const PORT_STATUS: u8 = 12;
 pub const MULTIPART_REPLY: u8 = 19;
 /// `OFPMPF_REPLY_MORE`.
 const REPLY_MORE: u16 = 1;
-/// `OFPHET_VERSIONBITMAP`.
-const VERSION_BITMAP: u16 = 1;
 
 /// One whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +41,7 @@ impl Frame {
     pub fn new(kind: u8, xid: u32, body: &[u8]) -> Option<Self> {
         let length = u16::try_from(HEADER + body.len()).ok()?;
         let mut bytes = BytesMut::with_capacity(usize::from(length));
-        bytes.put_u8(VERSION_1_5);
+        bytes.put_u8(VERSION);
         bytes.put_u8(kind);
         bytes.put_u16(length);
         bytes.put_u32(xid);
@@ -127,76 +124,57 @@ pub async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Frame> {
     Ok(Frame { bytes: bytes.freeze() })
 }
 
-/// What the two sides agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Negotiated {
-    /// Highest version the peer offered.
-    pub offered: u8,
-}
-
 /// Sends our `HELLO` and reads the peer's.
 ///
 /// # Errors
 /// When the stream fails, or the peer does not offer OpenFlow 1.5.
-pub async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<Negotiated> {
-    let bitmap: u32 = 1 << VERSION_1_5;
-    let mut body = BytesMut::new();
-    body.put_u16(VERSION_BITMAP);
-    body.put_u16(8);
-    body.put_u32(bitmap);
-    if let Some(hello) = Frame::new(HELLO, 0, &body) {
-        stream.write_all(hello.bytes()).await?;
-    }
-    let hello = read(stream).await?;
-    let refuse = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    if hello.kind() != HELLO {
-        return refuse(format!("the peer sent a message of type {} before its hello", hello.kind()));
-    }
-    if !offers(&hello, VERSION_1_5) {
-        return refuse(format!(
-            "the bridge does not offer OpenFlow 1.5 (its highest is wire version {:#04x}): add OpenFlow15 to its \
-             protocols, as in ovs-vsctl set bridge k-vswitch0 protocols=OpenFlow15",
-            hello.version()
-        ));
-    }
-    Ok(Negotiated { offered: hello.version() })
-}
-
-/// Whether a `HELLO` offers `version`: by its bitmap, or, without one, by being at least that high.
-fn offers(hello: &Frame, version: u8) -> bool {
-    let mut elements = hello.body();
-    while let [t0, t1, l0, l1, rest @ ..] = elements {
-        let length = usize::from(u16::from_be_bytes([*l0, *l1]));
-        let Some(payload) = length.checked_sub(4) else { break };
-        if u16::from_be_bytes([*t0, *t1]) == VERSION_BITMAP {
-            let word = rest.get(..4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
-            return payload >= 4 && word & (1 << version) != 0;
+pub async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+    let refuse = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let ours = Hello::ours();
+    let mut hello = Vec::new();
+    Message::Hello(ours).encode(0, &mut hello).map_err(|error| refuse(error.to_string()))?;
+    stream.write_all(&hello).await?;
+    let first = read(stream).await?;
+    let theirs = match openflow::Frame::decode(first.bytes()).map(|frame| frame.message) {
+        Ok(Message::Hello(theirs)) => theirs,
+        Ok(Message::Error(error)) => {
+            return Err(refuse(format!("the peer refused our hello: {}", error.reason)));
         }
-        // The header of four bytes counts towards the padding to eight.
-        elements = rest.get(length.next_multiple_of(8) - 4..).unwrap_or_default();
+        _ => {
+            return Err(refuse(format!("the peer sent a message of type {} before its hello", first.kind())));
+        }
+    };
+    match ours.negotiate(theirs) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err(refuse(format!("{error}, as in ovs-vsctl set bridge k-vswitch0 protocols=OpenFlow15")))
+        }
     }
-    hello.version() >= version
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn hello(version: u8, body: &[u8]) -> Frame {
-        let mut bytes = Frame::new(HELLO, 1, body).unwrap().bytes().to_vec();
-        bytes[0] = version;
-        Frame::from_bytes(bytes.into()).unwrap()
+    /// What comes of a peer that begins with these bytes.
+    async fn meet(version: u8, kind: u8, body: &[u8]) -> Result<(), String> {
+        let (mut ours, mut theirs) = tokio::io::duplex(1024);
+        let mut first = Frame::new(kind, 1, body).unwrap().bytes().to_vec();
+        first[0] = version;
+        theirs.write_all(&first).await.unwrap();
+        negotiate(&mut ours).await.map_err(|error| error.to_string())
     }
 
-    #[test]
-    fn versions_are_agreed_on_by_bitmap_or_by_number() {
+    #[tokio::test]
+    async fn versions_are_agreed_on_by_bitmap_or_by_number() {
         let bitmap = |bits: u32| [&[0, 1, 0, 8], &bits.to_be_bytes()[..]].concat();
-        assert!(offers(&hello(6, &[]), 6));
-        assert!(!offers(&hello(4, &[]), 6));
-        assert!(offers(&hello(6, &bitmap(1 << 6 | 1 << 4)), 6));
-        assert!(!offers(&hello(6, &bitmap(1 << 4)), 6));
-        // An unknown element first, padded to eight bytes.
-        assert!(!offers(&hello(6, &[&[0, 9, 0, 5, 1, 0, 0, 0][..], &bitmap(1 << 5)].concat()), 6));
+        assert_eq!(meet(6, HELLO, &[]).await, Ok(()));
+        assert_eq!(meet(6, HELLO, &bitmap(1 << 6 | 1 << 4)).await, Ok(()));
+        for (version, body) in [(4, vec![]), (6, bitmap(1 << 4))] {
+            let error = meet(version, HELLO, &body).await.unwrap_err();
+            assert!(error.contains("protocols=OpenFlow15"), "{error}");
+        }
+        assert!(meet(6, ECHO_REQUEST, &[]).await.unwrap_err().contains("type 2 before its hello"));
     }
 
     #[tokio::test]
