@@ -71,6 +71,12 @@ pub enum DaemonError {
     /// The kernel cannot be asked for its datapath.
     #[error(transparent)]
     Host(#[from] host::Error),
+    /// The kernel's datapath was asked for, and there is none.
+    #[error(
+        "--datapath system: this kernel has no openvswitch module: install the kernel's modules (modprobe openvswitch \
+         must succeed), or use --datapath auto or netdev"
+    )]
+    NoModule,
     /// A blocking task did not end as it should.
     #[error("a task on the host failed: {0}")]
     Task(#[from] tokio::task::JoinError),

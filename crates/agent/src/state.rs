@@ -321,3 +321,6 @@ fn topology(config: &NodeConfig) -> Node {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

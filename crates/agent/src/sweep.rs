@@ -74,3 +74,6 @@ impl Sweeper {
         abandoned
     }
 }
+
+#[cfg(test)]
+mod tests;

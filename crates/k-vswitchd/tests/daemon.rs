@@ -1,5 +1,12 @@
 //! The daemon's binary on a node with a real switch and the embedded API.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
 
 mod node;
 
@@ -323,4 +330,30 @@ async fn the_mtu_follows_the_uplink() {
         node.exec(&["ip", "-o", "link", "show", &port]).contains("mtu 1350")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_without_privileges_says_which_one_it_needs() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.start_daemon_by(&["setpriv", "--bounding-set=-all"], &[]);
+    node.until("the missing capability is said", async || {
+        node.ready_condition().await.is_some_and(|(ready, why)| !ready && why.contains("CAP_NET_ADMIN"))
+    })
+    .await;
+    assert!(!node.path("cni/net.d/10-k-vswitch.conflist").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_without_the_module_is_told_from_one_that_has_it() {
+    let mut node = node!();
+    if host::kernel::has_openvswitch().unwrap() {
+        println!("SKIPPED: this kernel has the openvswitch module");
+        return;
+    }
+    node.start_daemon(&["--datapath", "system"]);
+    let status = node.daemon.take().unwrap().wait().unwrap();
+    assert!(!status.success());
+    let log = node.log();
+    assert!(log.contains("no openvswitch module") && log.contains("--datapath auto"), "{log}");
 }

@@ -16,9 +16,13 @@ use crate::uplink::{self, Uplink, UplinkError};
 
 /// The datapath that was asked for, or the best there is.
 pub(super) async fn datapath(asked: Option<Datapath>) -> Result<Datapath, DaemonError> {
+    if asked == Some(Datapath::Netdev) {
+        return Ok(Datapath::Netdev);
+    }
+    let module = spawn_blocking(host::kernel::has_openvswitch).await??;
     match asked {
-        Some(datapath) => Ok(datapath),
-        None if spawn_blocking(host::kernel::has_openvswitch).await?? => Ok(Datapath::System),
+        _ if module => Ok(Datapath::System),
+        Some(_) => Err(DaemonError::NoModule),
         None => {
             warn!("this kernel has no openvswitch module: using OVS's userspace datapath (netdev)");
             Ok(Datapath::Netdev)

@@ -85,6 +85,11 @@ impl Node {
 
     /// Starts the daemon with arguments besides the usual ones.
     pub fn start_daemon(&mut self, more: &[&str]) {
+        self.start_daemon_by(&[], more);
+    }
+
+    /// Starts the daemon by another command, such as one that takes privileges away.
+    pub fn start_daemon_by(&mut self, by: &[&str], more: &[&str]) {
         let path = |name: &str| self.folder.path().join(name);
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "a",
@@ -98,8 +103,9 @@ impl Node {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net=/run/netns/{}", self.name))
+            .args(by)
             .arg(env!("CARGO_BIN_EXE_k-vswitchd"))
-            .args(["--node-name", NODE, "--health-addr", HEALTH, "--datapath", "netdev"])
+            .args(["--node-name", NODE, "--health-addr", HEALTH])
             .args(["--log", "debug,hyper_util=info,tower=info,rustls=info"])
             .arg(format!("--ovsdb=unix:{}", path("db.sock").display()))
             .arg(format!("--ovs-rundir={}", self.folder.path().display()))
@@ -107,6 +113,7 @@ impl Node {
             .arg(format!("--cni-plugin={}", path("plugin").display()))
             .arg(format!("--cni-bin-dir={}", path("cni/bin").display()))
             .arg(format!("--cni-conf-dir={}", path("cni/net.d").display()))
+            .args(if more.contains(&"--datapath") { &[][..] } else { &["--datapath", "netdev"] })
             .args(more)
             .stderr(log)
             .stdin(Stdio::null());

@@ -1,0 +1,181 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::view::{LocalPod, PodRef};
+
+fn config(n: u8) -> NodeConfig {
+    NodeConfig {
+        name: format!("node-{n}"),
+        cluster_cidr: "10.0.0.0/16".parse().unwrap(),
+        pod_cidr: format!("10.0.{n}.0/24").parse().unwrap(),
+        service_cidr: "10.96.0.0/16".parse().unwrap(),
+        overlay_type: api::OverlayType::Vxlan,
+        overlay_ip: format!("192.0.2.{n}").parse().unwrap(),
+        mtu: None,
+        generation: Some(1),
+    }
+}
+
+fn uuid(n: u8) -> Uuid {
+    Uuid::from_bytes([n; 16])
+}
+
+fn pod_row(n: u8, ofport: Option<i64>, stamp: Option<i64>) -> Interface {
+    let facts = PodPort {
+        namespace: "default".into(),
+        name: format!("pod-{n}"),
+        uid: Some(format!("uid-{n}")),
+        container_id: format!("cid-{n}"),
+        ifname: "eth0".into(),
+        netns: "/run/netns/x".into(),
+        mac: [0x0a, 0x58, 10, 0, 1, n],
+        ipv4: Some([10, 0, 1, n].into()),
+        ipv6: None,
+    };
+    let mut external_ids = facts.write();
+    if let Some(stamp) = stamp {
+        external_ids.insert(ipam::keys::PROGRAMMED.into(), stamp.to_string());
+    }
+    Interface { name: facts.port_name(), ofport, external_ids, ..Interface::default() }
+}
+
+fn inserted(n: u8, row: Interface) -> RowChange<Interface> {
+    RowChange::Inserted { uuid: uuid(n), row: row.into() }
+}
+
+fn tunnel(ofport: Option<i64>) -> Interface {
+    Interface { name: "kvs-vxlan".into(), kind: "vxlan".into(), ofport, ..Interface::default() }
+}
+
+fn ready() -> State {
+    let mut state = State::new("node-1");
+    state.view(ViewEvent::Node(Box::new(config(1))));
+    state.view(ViewEvent::Synced(Part::Nodes));
+    state.interface(&inserted(200, tunnel(Some(9))));
+    state
+}
+
+/// Sends the changes to an imaginary switch; returns how many there were.
+fn settle(state: &mut State) -> usize {
+    let changes = state.store().changes();
+    state.store().acknowledge(&changes);
+    changes.len()
+}
+
+#[test]
+fn nothing_is_touched_before_all_nodes_and_this_one_are_known() {
+    let mut state = State::new("node-1");
+    assert!(state.waits_for().unwrap().contains("list of VSwitchConfigs"));
+    state.view(ViewEvent::Synced(Part::Nodes));
+    assert!(state.waits_for().unwrap().contains("VSwitchConfig node-1"));
+    state.view(ViewEvent::NodeUnusable("node-1".into(), "no podCIDR".into()));
+    assert_eq!(state.waits_for().as_deref(), Some("no podCIDR"));
+    state.view(ViewEvent::Node(Box::new(config(1))));
+    assert_eq!(state.waits_for(), None);
+}
+
+#[test]
+fn the_work_for_one_event_does_not_grow_with_the_cluster() {
+    let mut state = ready();
+    for n in 2..=250 {
+        state.view(ViewEvent::Node(Box::new(config(n))));
+    }
+    for n in 2..=100 {
+        state.interface(&inserted(n, pod_row(n, Some(n.into()), None)));
+    }
+    settle(&mut state);
+    state.interface(&inserted(101, pod_row(101, Some(101), None)));
+    assert_eq!(settle(&mut state), 5, "a pod with IPv4");
+    state.view(ViewEvent::NodeGone("node-77".into()));
+    assert_eq!(settle(&mut state), 3, "a node with one CIDR");
+    state.view(ViewEvent::Node(Box::new(config(78))));
+    assert_eq!(settle(&mut state), 0, "an event that changes nothing");
+}
+
+#[test]
+fn a_port_has_flows_as_long_as_it_has_a_number() {
+    let mut state = ready();
+    settle(&mut state);
+    for number in [None, Some(-1)] {
+        state.interface(&inserted(5, pod_row(5, number, None)));
+        assert_eq!(settle(&mut state), 0);
+    }
+    state.interface(&inserted(5, pod_row(5, Some(7), None)));
+    assert!(settle(&mut state) > 0);
+    assert_eq!(state.unstamped(), vec![(uuid(5), 7)]);
+    state.interface(&inserted(5, pod_row(5, Some(7), Some(7))));
+    assert_eq!((settle(&mut state), state.unstamped()), (0, vec![]));
+    // Another number after a restart of OVS: the old stamp does not count.
+    state.interface(&inserted(5, pod_row(5, Some(8), Some(7))));
+    assert_eq!(state.unstamped(), vec![(uuid(5), 8)]);
+    state.interface(&RowChange::Deleted { uuid: uuid(5), row: pod_row(5, Some(8), None).into() });
+    assert!(settle(&mut state) > 0);
+    assert_eq!(state.ports().count(), 0);
+}
+
+#[test]
+fn a_port_that_does_not_say_what_it_should_gets_no_network() {
+    let mut state = ready();
+    let mut row = pod_row(5, Some(7), None);
+    row.external_ids.insert(ipam::keys::MAC.into(), "nonsense".into());
+    settle(&mut state);
+    state.interface(&inserted(5, row));
+    assert_eq!((settle(&mut state), state.unstamped()), (0, vec![]));
+}
+
+#[test]
+fn remote_nodes_wait_for_the_tunnel_and_follow_it() {
+    let mut state = State::new("node-1");
+    state.view(ViewEvent::Node(Box::new(config(2))));
+    state.view(ViewEvent::Node(Box::new(config(1))));
+    state.view(ViewEvent::Synced(Part::Nodes));
+    assert_eq!(state.reachable().count(), 0);
+    state.interface(&inserted(200, tunnel(None)));
+    assert_eq!(state.reachable().count(), 0);
+    state.interface(&inserted(200, tunnel(Some(9))));
+    assert_eq!(state.reachable().count(), 1);
+    settle(&mut state);
+    let text: Vec<String> = state.store().changes().iter().map(|c| format!("{:?}", c.key())).collect();
+    assert_eq!(text, Vec::<String>::new());
+    // GRE has a port of its own, which is not there yet.
+    state.view(ViewEvent::Node(Box::new(NodeConfig { overlay_type: api::OverlayType::Gre, ..config(1) })));
+    assert_eq!(state.reachable().count(), 0);
+}
+
+#[test]
+fn the_database_anew_leaves_only_what_is_in_it() {
+    let mut state = ready();
+    state.view(ViewEvent::Node(Box::new(config(2))));
+    state.interface(&inserted(5, pod_row(5, Some(5), Some(5))));
+    state.interface(&inserted(6, pod_row(6, Some(6), Some(6))));
+    settle(&mut state);
+    state.reset_interfaces();
+    state.interface(&inserted(200, tunnel(Some(9))));
+    state.interface(&inserted(6, pod_row(6, Some(6), Some(6))));
+    assert_eq!(settle(&mut state), 5, "only the port that is gone");
+    let left: BTreeSet<Uuid> = state.ports().map(|(uuid, _)| uuid).collect();
+    assert_eq!(left, BTreeSet::from([uuid(6)]));
+}
+
+#[test]
+fn what_is_in_force_stays_when_this_nodes_configuration_goes_wrong() {
+    let mut state = ready();
+    settle(&mut state);
+    state.view(ViewEvent::NodeUnusable("node-1".into(), "overlap".into()));
+    assert_eq!((settle(&mut state), state.waits_for(), state.unusable()), (0, None, Some("overlap")));
+    state.view(ViewEvent::NodeGone("node-1".into()));
+    assert_eq!(settle(&mut state), 0);
+    assert!(state.unusable().unwrap().contains("deleted"));
+    state.view(ViewEvent::Node(Box::new(config(1))));
+    assert_eq!(state.unusable(), None);
+}
+
+#[test]
+fn pods_count_only_once_they_have_been_listed() {
+    let mut state = ready();
+    let pod = PodRef { namespace: "a".into(), name: "x".into() };
+    state.view(ViewEvent::Pod(LocalPod { pod, uids: vec![] }));
+    assert!(state.pods().is_none());
+    state.view(ViewEvent::Synced(Part::Pods));
+    assert_eq!(state.pods().unwrap().len(), 1);
+}
