@@ -147,6 +147,8 @@ fn commands_are_executed_in_pods_and_nodes() {
     assert_eq!(lab.run(&["exec", "a", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
     let bridges = lab.ok(&["node-exec", "node-1", "--", "ovs-vsctl", "list-br"]);
     assert!(bridges.lines().any(|bridge| bridge == "k-vswitch0"), "{bridges}");
+    let version = lab.ok(&["node-exec", "node-1", "--", "ovs-appctl", "version"]);
+    assert!(version.starts_with("ovs-vswitchd"), "{version}");
     assert!(lab.fails(&["exec", "b", "--", "true"]).contains("no pod default/b"));
     assert!(lab.fails(&["exec", "-n", "x", "a", "--", "true"]).contains("no pod x/a"));
     assert!(lab.fails(&["node-exec", "b", "--", "true"]).contains("no node b"));

@@ -181,10 +181,9 @@ impl Switch {
 
     fn spec(&self, name: &'static str, args: impl IntoIterator<Item = OsString>) -> ProgramSpec {
         let ovs = self.layout.ovs();
-        let beside = |suffix: &str| ovs.join(format!("{name}.{suffix}"));
+        // With its pid file and control socket under their usual names, ovs-appctl finds it.
         let mut all: Vec<OsString> = args.into_iter().collect();
-        all.push(format!("--unixctl={}", beside("ctl").display()).into());
-        all.push(format!("--pidfile={}", beside("pid").display()).into());
+        all.push(format!("--pidfile={}", ovs.join(format!("{name}.pid")).display()).into());
         all.extend(["--no-chdir", "-vconsole:info", "-vsyslog:off", "-vfile:off"].map(OsString::from));
         ProgramSpec {
             name: format!("{}/{name}", self.node),

@@ -24,15 +24,17 @@ pub const UPLINK: &str = "eth0";
 const BRIDGE: &str = "br0";
 
 /// Settings of every namespace: refusals are not rate-limited, since probes tell them from drops, and IPv6 addresses
-/// are usable at once.
-const SYSCTLS: [(&str, &str); 7] = [
-    ("net.ipv4.icmp_ratelimit", "0"),
-    ("net.ipv4.icmp_msgs_per_sec", "100000"),
-    ("net.ipv4.icmp_msgs_burst", "100000"),
-    ("net.ipv6.icmp.ratelimit", "0"),
-    ("net.ipv6.conf.default.accept_dad", "0"),
-    ("net.ipv6.conf.default.dad_transmits", "0"),
-    ("net.ipv6.conf.default.accept_ra", "0"),
+/// are usable at once. (Of `accept_dad`, the higher one of `all` and the interface's counts; link-local addresses would
+/// wait for up to a second before their detection even begins, and neighbour discovery with them.)
+const SYSCTLS: [(&str, &str); 8] = [
+    ("net/ipv4/icmp_ratelimit", "0"),
+    ("net/ipv4/icmp_msgs_per_sec", "100000"),
+    ("net/ipv4/icmp_msgs_burst", "100000"),
+    ("net/ipv6/icmp/ratelimit", "0"),
+    ("net/ipv6/conf/all/accept_dad", "0"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/default/dad_transmits", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
 ];
 
 /// Creates a namespace with loopback up and the lab's settings.
@@ -59,7 +61,7 @@ pub fn build_base(layout: &Layout) -> host::Result<()> {
     let wire = create_netns(layout, &Place::Wire)?;
     let mut netlink = Netlink::open_in(&wire)?;
     // Nothing on the wire itself has an address.
-    wire.run(|| sysctl::write_if_there("net.ipv6.conf.default.disable_ipv6", "1"))??;
+    wire.run(|| sysctl::write_if_there("net/ipv6/conf/default/disable_ipv6", "1"))??;
     netlink.create_bridge(BRIDGE)?;
     netlink.set_up(BRIDGE, true)?;
 

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -196,17 +196,19 @@ pub(super) fn take_down(common: &Common) -> anyhow::Result<Option<Swept>> {
             Err(error) => eprintln!("{} {error}", yellow("note:")),
         }
         let begin = Instant::now();
-        while Path::new(&format!("/proc/{pid}")).exists()
-            && sweep::supervisor(&layout)? == Some(pid)
-            && begin.elapsed() < 3 * PATIENCE
-        {
-            std::thread::sleep(Duration::from_millis(10));
+        while lives(pid) && begin.elapsed() < 3 * PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
     let swept = sweep::sweep(&layout)?;
     let left = sweep::traces(&layout)?;
     ensure!(left.is_empty(), "something is left of lab {}: {left:?}", common.name);
     Ok(Some(swept))
+}
+
+/// Whether the process has not ended. One that has, and waits for its parent to ask, has no command line any more.
+fn lives(pid: i32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 fn describe(swept: Swept) -> String {

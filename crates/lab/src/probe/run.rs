@@ -10,8 +10,8 @@ use futures::StreamExt as _;
 use super::{Outcome, Probe, Protocol, icmp, sctp, stream};
 use crate::netns;
 
-/// Sockets open at the same time: well below the usual limit of open files.
-const AT_ONCE: usize = 8192;
+/// Probes at the same time, of two sockets at most: well below the usual limit of open files.
+const AT_ONCE: usize = 4096;
 
 /// One probe to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ async fn run_from(place: &Path, attempts: Vec<Attempt>) -> Vec<Verdict> {
 
 /// A socket for each kind of probe, not yet used.
 enum Opened {
-    Tcp(tokio::net::TcpSocket),
+    Tcp(tokio::net::TcpSocket, tokio::net::TcpSocket),
     Udp(std::net::UdpSocket),
     Sctp(std::os::fd::OwnedFd),
     Icmp(std::os::fd::OwnedFd),
@@ -83,10 +83,10 @@ enum Opened {
 
 fn open(attempt: Attempt) -> (Attempt, std::io::Result<Opened>) {
     let target = attempt.target;
+    let to = SocketAddr::new(target, attempt.probe.port);
     let socket = match attempt.probe.protocol {
-        Protocol::Tcp if target.is_ipv4() => tokio::net::TcpSocket::new_v4().map(Opened::Tcp),
-        Protocol::Tcp => tokio::net::TcpSocket::new_v6().map(Opened::Tcp),
-        Protocol::Udp => stream::open_udp(SocketAddr::new(target, attempt.probe.port)).map(Opened::Udp),
+        Protocol::Tcp => stream::open_tcp(to).map(|(first, second)| Opened::Tcp(first, second)),
+        Protocol::Udp => stream::open_udp(to).map(Opened::Udp),
         Protocol::Sctp => sctp::open(target).map(Opened::Sctp),
         Protocol::Icmp => icmp::open(target).map(Opened::Icmp),
     };
@@ -98,7 +98,7 @@ async fn ask((attempt, socket): (Attempt, std::io::Result<Opened>)) -> Verdict {
     let target = SocketAddr::new(attempt.target, attempt.probe.port);
     let asked = async {
         match socket? {
-            Opened::Tcp(socket) => stream::tcp(socket, target).await,
+            Opened::Tcp(first, second) => stream::tcp(first, second, target, attempt.timeout).await,
             Opened::Udp(socket) => stream::udp(socket, attempt.timeout).await,
             Opened::Sctp(socket) => sctp::probe(socket, target.port(), attempt.timeout).await,
             Opened::Icmp(socket) => icmp::probe(socket, target.ip(), attempt.timeout).await,

@@ -12,9 +12,29 @@ use super::run::Answer;
 /// No target's words are longer.
 const LINE: u64 = 1024;
 
-/// A TCP connection that is established is an answer; a reset is an error of the socket.
-pub(super) async fn tcp(socket: TcpSocket, target: SocketAddr) -> io::Result<Answer> {
-    socket.connect(target).await.map(Answer::Connected)
+/// A TCP connection that is established is an answer; a reset is an error of the socket. Half way a second connection is
+/// tried beside the first: the kernel repeats a lost SYN only after a second, when most probes have ended.
+pub(super) async fn tcp(
+    first: TcpSocket,
+    second: TcpSocket,
+    target: SocketAddr,
+    timeout: Duration,
+) -> io::Result<Answer> {
+    let mut first = std::pin::pin!(first.connect(target));
+    let connected = match tokio::time::timeout(timeout / 2, &mut first).await {
+        Ok(connected) => connected,
+        Err(_) => tokio::select! {
+            connected = first => connected,
+            connected = second.connect(target) => connected,
+        },
+    };
+    connected.map(Answer::Connected)
+}
+
+/// Two sockets, of which the second is for a second try.
+pub(super) fn open_tcp(target: SocketAddr) -> io::Result<(TcpSocket, TcpSocket)> {
+    let open = || if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    Ok((open()?, open()?))
 }
 
 /// The first line that a server says of its own accord, without the line's end.
