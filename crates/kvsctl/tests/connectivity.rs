@@ -133,6 +133,38 @@ fn probes_tell_who_answered_and_what_did_not() {
 }
 
 #[test]
+fn a_lab_uses_an_api_that_is_not_its_own() {
+    if !support::possible() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = apiserver::Server::builder().build();
+    runtime.spawn(async move { server.serve(listener).await });
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "mine",
+        "clusters": [
+            {"name": "other", "cluster": {"server": "http://127.0.0.1:1"}},
+            {"name": "mine", "cluster": {"server": format!("http://{address}")}},
+        ],
+        "contexts": [{"name": "mine", "context": {"cluster": "mine", "user": "me"}}],
+        "users": [{"name": "me", "user": {}}],
+    });
+    std::fs::write(config.path(), text.to_string()).unwrap();
+
+    let lab = Lab::up(&["--nodes", "2", "--api", config.path().to_str().unwrap()]);
+    lab.apply(&pods(4));
+    lab.wait_for_pods(4);
+    lab.all_connected(&["matrix", "--probe", "TCP/80"], 4 * 4 * 2);
+    let written = std::fs::read_to_string(lab.ok(&["kubeconfig"]).trim()).unwrap();
+    assert!(written.contains(&address.to_string()) && !written.contains("other"), "{written}");
+    lab.ok(&["down"]);
+    lab.assert_gone();
+}
+
+#[test]
 fn sixteen_pods_are_probed_in_little_more_than_one_timeout() {
     if !support::possible() {
         return;
