@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -132,7 +133,8 @@ fn start_supervisor(layout: &Layout, spec: &LabSpec) -> anyhow::Result<Child> {
         .spawn()
         .context("cannot start the supervisor")?;
     let begin = Instant::now();
-    while !layout.socket().exists() {
+    // The file is there a moment before anybody listens on it.
+    while UnixStream::connect(layout.socket()).is_err() {
         if let Some(status) = child.try_wait()? {
             bail!("the supervisor ended at once ({status}): see {}", log.display());
         }

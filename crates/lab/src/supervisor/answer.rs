@@ -15,8 +15,10 @@ use crate::switch::ovs_environment;
 pub(super) async fn converse(shared: Arc<Shared>, stream: UnixStream) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    if BufReader::new(read).read_line(&mut line).await.is_err() {
-        return;
+    match BufReader::new(read).read_line(&mut line).await {
+        // Somebody who only looked whether we are there.
+        Ok(0) | Err(_) => return,
+        Ok(_) => {}
     }
     let reply = match serde_json::from_str(&line) {
         Ok(Request::Follow) => match follow(&shared, &mut write).await {
