@@ -11,18 +11,24 @@ use ipnet::IpNet;
 use serde_json::json;
 use tracing::{debug, info};
 
-use api::NodeConfig;
+use api::{NodeConfig, OverlayType};
 
 /// Name of the nftables table, in family `inet`.
 pub const NFT_TABLE: &str = "k-vswitch";
 /// Host ends of pods' veth pairs, as nftables writes a prefix.
 const POD_PORTS: &str = "kvs*";
+/// UDP port of VXLAN (RFC 7348 section 8).
+const VXLAN_PORT: u16 = 4789;
+/// IP protocol number of GRE (RFC 2784 section 4).
+const GRE_PROTOCOL: u8 = 47;
 
 /// What the host is to look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPlan {
     /// The bridge's interface.
     pub bridge: String,
+    /// What nodes wrap pods' packets in.
+    pub overlay: OverlayType,
     /// For each family: the cluster's pod CIDR, the node's, and the node's address in it.
     pub families: Vec<Family>,
 }
@@ -50,7 +56,7 @@ impl HostPlan {
                 Some(Family { cluster, pods, gateway: gateway(pods)? })
             })
             .collect();
-        Self { bridge: bridge.to_owned(), families }
+        Self { bridge: bridge.to_owned(), overlay: config.overlay_type, families }
     }
 }
 
@@ -65,13 +71,18 @@ pub fn gateway(pods: IpNet) -> Option<IpAddr> {
 
 /// Makes the host agree with the plan. Blocking.
 ///
+/// Addresses and routes that are there already are not stated again: OVS's userspace tunnels forget all routes of the
+/// host for a moment whenever one is announced, and a restarted daemon must not cost running pods a packet.
+///
 /// # Errors
 /// The first thing that the kernel or `nft` refuses, with what to look at.
 pub fn apply(plan: &HostPlan) -> host::Result<()> {
     let mut netlink = Netlink::open()?;
     sysctls(plan, &mut netlink)?;
     let link = netlink.link(plan.bridge.as_str())?;
-    netlink.set_up(link.index, true)?;
+    if !link.up {
+        netlink.set_up(link.index, true)?;
+    }
     addresses(plan, &mut netlink, link.index)?;
     routes(plan, &mut netlink, link.index)?;
     host::nft::apply(&ruleset(plan))?;
@@ -81,14 +92,17 @@ pub fn apply(plan: &HostPlan) -> host::Result<()> {
 
 fn addresses(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {
     let wanted: Vec<IpNet> = plan.families.iter().map(|f| IpNet::from(f.gateway)).collect();
-    for present in netlink.addresses(Some(link))? {
-        if !wanted.contains(&present.net) && !is_link_local(present.net.addr()) {
-            debug!(address = %present.net, "removing an address from the bridge");
-            netlink.delete_address(link, present.net)?;
+    let present = netlink.addresses(Some(link))?;
+    for address in &present {
+        if !wanted.contains(&address.net) && !is_link_local(address.net.addr()) {
+            debug!(address = %address.net, "removing an address from the bridge");
+            netlink.delete_address(link, address.net)?;
         }
     }
     for net in wanted {
-        netlink.replace_address(link, net)?;
+        if !present.iter().any(|address| address.net == net && !address.tentative) {
+            netlink.replace_address(link, net)?;
+        }
     }
     Ok(())
 }
@@ -96,14 +110,19 @@ fn addresses(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<
 fn routes(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {
     let wanted: Vec<Route> =
         plan.families.iter().map(|f| Route::on_link(f.cluster, link).with_source(f.gateway)).collect();
-    for route in &wanted {
-        netlink.replace_route(route)?;
-    }
     let ours = |route: &Route| route.link == link && route.protocol == host::route::PROTOCOL_STATIC;
-    for present in netlink.routes()?.into_iter().filter(ours) {
-        if !wanted.iter().any(|route| route.destination == present.destination) {
-            debug!(route = ?present, "removing a route from the bridge");
-            netlink.delete_route(&present)?;
+    let present: Vec<Route> = netlink.routes()?.into_iter().filter(ours).collect();
+    // The kernel tells the metric it chose.
+    let same = |a: &Route, b: &Route| Route { metric: None, ..*a } == Route { metric: None, ..*b };
+    for route in &wanted {
+        if !present.iter().any(|found| same(found, route)) {
+            netlink.replace_route(route)?;
+        }
+    }
+    for route in &present {
+        if !wanted.iter().any(|wanted| wanted.destination == route.destination) {
+            debug!(?route, "removing a route from the bridge");
+            netlink.delete_route(route)?;
         }
     }
     Ok(())
@@ -134,7 +153,8 @@ fn is_link_local(address: IpAddr) -> bool {
 }
 
 /// The nftables table: masquerading for what pods send to the outside, and nothing from a pod's veth to the host's
-/// stack but by the bridge. (On the userspace datapath the kernel sees a copy of what pods send.)
+/// stack but by the bridge. (On the userspace datapath the kernel sees a copy of what pods send.) And no tunnels of
+/// pods: masqueraded, they would come to another node from this one's address, and could carry any pod's packets.
 fn ruleset(plan: &HostPlan) -> nftables::schema::Nftables<'static> {
     let table = json!({ "family": "inet", "name": NFT_TABLE });
     let chain = |name: &str, kind: &str, hook: &str, priority: i32| {
@@ -151,13 +171,19 @@ fn ruleset(plan: &HostPlan) -> nftables::schema::Nftables<'static> {
     let mut commands = vec![
         json!({ "add": { "table": table } }),
         json!({ "flush": { "table": table } }),
-        // Priorities: raw, and source NAT (nft(8), "Standard priority names").
+        // Priorities: raw, filter, and source NAT (nft(8), "Standard priority names"). Fragments are whole by then.
         chain("pod-ports", "filter", "prerouting", -300),
+        chain("pod-tunnels", "filter", "forward", 0),
         chain("masquerade", "nat", "postrouting", 100),
         rule(
             "pod-ports",
             json!([matches_meta("==", "iifname", POD_PORTS), { "drop": null }]),
             "pods reach the host by the bridge only",
+        ),
+        rule(
+            "pod-tunnels",
+            json!([matches_meta("==", "iifname", &plan.bridge), encapsulated(plan.overlay), { "drop": null }]),
+            "pods do not speak to tunnels",
         ),
     ];
     for family in &plan.families {
@@ -184,6 +210,17 @@ fn ruleset(plan: &HostPlan) -> nftables::schema::Nftables<'static> {
     serde_json::from_value(json!({ "nftables": commands })).unwrap_or_else(|_| empty())
 }
 
+/// Matches packets that a tunnel's end would unwrap.
+fn encapsulated(overlay: OverlayType) -> serde_json::Value {
+    let (left, right) = match overlay {
+        OverlayType::Vxlan => {
+            (json!({ "payload": { "protocol": "udp", "field": "dport" } }), json!(VXLAN_PORT))
+        }
+        OverlayType::Gre => (json!({ "meta": { "key": "l4proto" } }), json!(GRE_PROTOCOL)),
+    };
+    json!({ "match": { "op": "==", "left": left, "right": right } })
+}
+
 fn matches_meta(op: &str, key: &str, value: &str) -> serde_json::Value {
     json!({ "match": { "op": op, "left": { "meta": { "key": key } }, "right": value } })
 }
@@ -199,6 +236,7 @@ mod tests {
     fn plan() -> HostPlan {
         HostPlan {
             bridge: "k-vswitch0".into(),
+            overlay: OverlayType::Vxlan,
             families: vec![
                 Family {
                     cluster: "10.0.0.0/16".parse().unwrap(),
@@ -229,5 +267,9 @@ mod tests {
             text.contains("\"kvs*\"") && text.contains("fd00:0:0:1::") && text.contains("\"flush\""),
             "{text}"
         );
+        assert!(text.contains("4789") && text.contains("\"forward\""), "{text}");
+        let gre = HostPlan { overlay: OverlayType::Gre, ..plan() };
+        let text = serde_json::to_string(&ruleset(&gre)).unwrap();
+        assert!(text.contains("l4proto") && text.contains("47") && !text.contains("4789"), "{text}");
     }
 }
