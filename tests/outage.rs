@@ -1,0 +1,81 @@
+//! Without the API server everything that runs goes on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::print_stdout)]
+
+use std::time::Duration;
+
+use system_tests::{Lab, Node, Ping, Stream, pod, pods, possible};
+
+/// The control plane's addresses.
+const CONTROL_PLANE: [(&str, &str); 2] = [("ip", "172.30.0.2"), ("ip6", "fd00:30::2")];
+
+/// Drops every packet between a node and the control plane: connections hang, as when a router died.
+fn cut_off(node: &Node<'_>) {
+    node.exec(&["nft", "add table inet outage"]);
+    for (hook, end) in [("output", "daddr"), ("input", "saddr")] {
+        node.exec(&[
+            "nft",
+            &format!("add chain inet outage {hook} {{ type filter hook {hook} priority 0; }}"),
+        ]);
+        for (family, address) in CONTROL_PLANE {
+            node.exec(&["nft", &format!("add rule inet outage {hook} {family} {end} {address} drop")]);
+        }
+    }
+}
+
+fn reconnect(node: &Node<'_>) {
+    node.exec(&["nft", "delete table inet outage"]);
+}
+
+#[test]
+fn without_the_api_running_pods_stay_connected_restarts_change_nothing_and_all_heals() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(&["--nodes", "3"]);
+    lab.apply(&pods([("a", 1), ("b", 2), ("c", 1)]));
+    lab.wait_for_pods(3);
+    lab.reaches("default/a", "default/b");
+    let nodes = [lab.node(1), lab.node(2)];
+    let (a, b) = (nodes[0].port("a"), nodes[1].port("b"));
+    let flows = || [nodes[0].flows(), nodes[1].flows()];
+    let before = flows();
+
+    nodes.iter().for_each(cut_off);
+    std::thread::sleep(Duration::from_secs(1));
+    // A daemon that runs needs no API for pods that come: what it needs of them is in the database.
+    lab.apply(&pod("d", 1));
+    lab.wait_for_pods(4);
+    lab.reaches("default/d", "default/b");
+    lab.reaches("default/b", "default/d");
+    lab.delete(&pod("d", 1));
+    lab.wait_for_pods(3);
+    lab.until("the pod's flows to go", || flows() == before);
+
+    // Restarted, it waits, and leaves everything as it is. (Pods that come and go are not counted here: any change of
+    // a link costs OVS's userspace tunnels a packet now and then.)
+    let stream = Stream::start(&a.open(), &b.open(), b.ipv6);
+    let pings = [Ping::start(&a.open(), b.ipv4, 800), Ping::start(&b.open(), a.ipv6, 800)];
+    nodes[0].control("restart", "agent");
+    nodes[1].kill("agent");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(nodes.iter().all(|node| !node.is_ready()), "nothing was cut off");
+    assert_eq!(flows(), before);
+    lab.reaches("default/a", "default/b");
+    lab.reaches("default/c", "default/b");
+    for ping in pings {
+        let (sent, lost) = ping.finish();
+        println!("{lost} of {sent} pings lost without the API");
+        assert_eq!(lost, 0);
+    }
+    let (bytes, pause) = stream.finish();
+    println!("the stream carried {bytes} bytes; its longest pause was {pause:?}");
+
+    nodes.iter().for_each(reconnect);
+    nodes.iter().for_each(Node::wait_ready);
+    assert_eq!(flows(), before);
+    lab.apply(&pods([("e", 1), ("f", 2)]));
+    lab.wait_for_pods(5);
+    lab.reaches("default/e", "default/f");
+    lab.reaches("default/f", "default/a");
+}

@@ -1,0 +1,62 @@
+//! The lab's Kubernetes API.
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::Lab;
+
+/// A client that blocks.
+pub struct Api {
+    runtime: Runtime,
+    nodes: kube::Api<Node>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Api")
+    }
+}
+
+impl Api {
+    /// Of a lab.
+    #[must_use]
+    pub fn new(lab: &Lab) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let path = lab.ok(&["kubeconfig"]);
+        let client = runtime.block_on(async {
+            let kubeconfig = Kubeconfig::read_from(path.trim()).unwrap();
+            let options = KubeConfigOptions::default();
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+            Client::try_from(config).unwrap()
+        });
+        Self { runtime, nodes: kube::Api::all(client) }
+    }
+
+    /// Deletes a Node.
+    pub fn delete_node(&self, name: &str) {
+        self.runtime.block_on(self.nodes.delete(name, &DeleteParams::default())).unwrap();
+    }
+
+    /// Creates a Node with these pod CIDRs and InternalIPs.
+    pub fn create_node(&self, name: &str, pod_cidrs: &[&str], addresses: &[&str]) {
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "spec": {"podCIDR": pod_cidrs.first(), "podCIDRs": pod_cidrs},
+        });
+        let node: Node = serde_json::from_value(node).unwrap();
+        self.runtime.block_on(self.nodes.create(&PostParams::default(), &node)).unwrap();
+        self.set_addresses(name, addresses);
+    }
+
+    /// Changes a Node's InternalIPs.
+    pub fn set_addresses(&self, name: &str, addresses: &[&str]) {
+        let addresses: Vec<Value> =
+            addresses.iter().map(|address| json!({"type": "InternalIP", "address": address})).collect();
+        let patch = Patch::Merge(json!({"status": {"addresses": addresses}}));
+        self.runtime.block_on(self.nodes.patch_status(name, &PatchParams::default(), &patch)).unwrap();
+    }
+}

@@ -1,0 +1,210 @@
+//! Labs, brought up and taken down by the shipped `kvsctl`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+
+use crate::Node;
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// What `scripts/build` makes.
+const PROGRAMS: [&str; 4] = ["kvsctl", "k-vswitchd", "k-vswitch-controller", "k-vswitch-cni"];
+
+/// How long anything may take that is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Folder of the programs: `KVS_BIN_DIR`, or `target/dist`.
+fn bin_dir() -> PathBuf {
+    match std::env::var_os("KVS_BIN_DIR") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/dist"),
+    }
+}
+
+/// Why no lab can be brought up here.
+fn obstacle() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("a lab needs root".to_owned());
+    }
+    if !Path::new("/usr/share/openvswitch/vswitch.ovsschema").exists() {
+        return Some("Open vSwitch is not installed".to_owned());
+    }
+    let folder = bin_dir();
+    let missing = PROGRAMS.iter().find(|program| !folder.join(program).exists())?;
+    Some(format!("{missing} is not built: run scripts/build, or set KVS_BIN_DIR"))
+}
+
+/// Whether labs can be brought up here. Says why when not.
+#[must_use]
+pub fn possible() -> bool {
+    if let Some(reason) = obstacle() {
+        println!("SKIPPED: {reason}");
+        return false;
+    }
+    true
+}
+
+/// Waits for something to become true.
+///
+/// # Panics
+/// When it does not in a minute.
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Kills a process, as a crash would. One that has ended already is none.
+pub fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::KILL));
+}
+
+/// A lab that is up. It is taken down when this is dropped.
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+}
+
+impl Lab {
+    /// Brings a lab up. `arguments` are those of `kvsctl lab up`.
+    #[must_use]
+    pub fn up(arguments: &[&str]) -> Self {
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let lab = Self { name: format!("s{}x{count}", std::process::id()) };
+        lab.ok(&[&["up"], arguments].concat());
+        lab
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(bin_dir().join("kvsctl"));
+        command.args(["lab", "--name", &self.name]).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a `kvsctl lab` command.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; its standard output.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "kvsctl lab {arguments:?}: {said}\n{}", self.tails());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command with `-o json`.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[&["-o", "json"], arguments].concat())).unwrap()
+    }
+
+    /// Applies a manifest.
+    pub fn apply(&self, manifest: &Value) {
+        self.with_file("apply", manifest);
+    }
+
+    /// Deletes what a manifest describes.
+    pub fn delete(&self, manifest: &Value) {
+        self.with_file("delete", manifest);
+    }
+
+    fn with_file(&self, verb: &str, manifest: &Value) {
+        let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+        std::fs::write(file.path(), manifest.to_string()).unwrap();
+        self.ok(&[verb, "-f", file.path().to_str().unwrap()]);
+    }
+
+    /// Waits until so many pods run.
+    pub fn wait_for_pods(&self, count: u64) {
+        self.until(&format!("{count} pods to run"), || self.json(&["status"])["pods"] == count);
+    }
+
+    /// Waits for something to become true; shows the ends of all logs when it does not.
+    pub fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let begin = Instant::now();
+        while !done() {
+            assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}\n{}", self.tails());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// One of its nodes, by number.
+    #[must_use]
+    pub fn node(&self, number: u16) -> Node<'_> {
+        Node::new(self, format!("node-{number}"))
+    }
+
+    /// Process id and number of restarts of one of a node's programs, or of `controller`. `None` while it does not
+    /// run.
+    #[must_use]
+    pub fn program(&self, node: &str, program: &str) -> Option<(u32, u64)> {
+        let status = self.json(&["status"]);
+        let find = |list: &Value, key: &str, name: &str| {
+            list.as_array().unwrap().iter().find(|item| item[key] == name).cloned().unwrap()
+        };
+        let program = match program {
+            "controller" => status["controller"].clone(),
+            _ => find(&find(&status["nodes"], "name", node)["programs"], "program", program),
+        };
+        Some((u32::try_from(program["pid"].as_u64()?).ok()?, program["restarts"].as_u64()?))
+    }
+
+    /// Asserts that a place reaches another on TCP port 80 in all families.
+    pub fn reaches(&self, from: &str, to: &str) {
+        let results = self.json(&["probe", "--from", from, "--to", to, "--probe", "TCP/80"]);
+        let connected = results.as_array().unwrap().iter().all(|result| result["result"] == "connected");
+        assert!(connected, "{results}\n{}", self.tails());
+    }
+
+    /// The lab's folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        Path::new("/run/kvs-lab").join(&self.name)
+    }
+
+    /// Network namespaces of its pods: those that are there, whatever the API says.
+    #[must_use]
+    pub fn sandboxes(&self) -> usize {
+        let prefix = format!("kvsl-{}.p-", self.name);
+        host::Netns::names().unwrap().iter().filter(|name| name.starts_with(&prefix)).count()
+    }
+
+    pub(crate) fn node_netns(&self, node: &str) -> host::Netns {
+        host::Netns::named(&format!("kvsl-{}.{node}", self.name)).unwrap()
+    }
+
+    /// The ends of all logs, for messages.
+    #[must_use]
+    pub fn tails(&self) -> String {
+        let mut files = vec![];
+        for folder in std::fs::read_dir(self.folder().join("nodes")).into_iter().flatten().flatten() {
+            files.extend(["agent", "ovs-vswitchd"].map(|log| folder.path().join(format!("log/{log}.log"))));
+        }
+        files.extend(["supervisor", "controller"].map(|log| self.folder().join(format!("log/{log}.log"))));
+        let tail = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
+            format!("--- {}\n{}\n", path.display(), last.join("\n"))
+        };
+        files.iter().map(tail).collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.tails());
+        }
+        let _ = self.run(&["down"]);
+    }
+}

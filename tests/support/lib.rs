@@ -1,0 +1,29 @@
+//! What the tests of whole labs share.
+//!
+//! Each test brings up a lab of its own with `kvsctl lab up`: a cluster with real switches and the programs as they
+//! are shipped, under a name that no other test uses. Then it lets traffic run, breaks something, and compares.
+//!
+//! * [`Lab`] is a lab that is up; dropping it takes it down. [`Node`] is one of its nodes: its ports, links and flows,
+//!   and its daemon.
+//! * [`Ping`] and [`Stream`] are traffic that runs meanwhile and tells what was lost.
+//! * [`Api`] is the lab's Kubernetes API, for what `kvsctl lab apply` cannot write.
+//! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
+//!
+//! Nothing here looks into a program of the project: what is asked, an operator could ask.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::print_stdout)]
+
+mod api;
+pub mod frame;
+mod lab;
+mod node;
+mod packet;
+mod pods;
+mod traffic;
+
+pub use api::Api;
+pub use lab::{Lab, kill, possible, until};
+pub use node::{Node, Port};
+pub use packet::{Capture, send};
+pub use pods::{pod, pods};
+pub use traffic::{Ping, Stream, connects};

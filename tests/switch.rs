@@ -1,0 +1,110 @@
+//! Open vSwitch restarts, and nodes do, and all is as before without anyone's help.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::print_stdout)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use host::Netlink;
+use system_tests::{Lab, Node, Ping, Stream, connects, kill, pod, pods, possible};
+
+/// Every pod's port is open and its flows are in the switch.
+fn in_order(node: &Node<'_>) -> bool {
+    node.is_ready() && node.ports().iter().all(|port| port.ofport > 0 && port.programmed)
+}
+
+#[test]
+fn after_a_restart_of_the_switch_all_is_as_before_without_anyones_help() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(&["--nodes", "2"]);
+    lab.apply(&pods([("a", 1), ("b", 2), ("c", 1), ("d", 1)]));
+    lab.wait_for_pods(4);
+    lab.reaches("default/a", "default/b");
+    let node = lab.node(1);
+    let (a, b) = (node.port("a"), lab.node(2).port("b"));
+    let flows = node.flows();
+    let stream = Stream::start(&a.open(), &b.open(), b.ipv4);
+    let restart = || node.control("restart", "ovs");
+    let crash = || node.kill("ovs-vswitchd");
+    let database = || node.kill("ovsdb-server");
+    let cases: [(&str, &dyn Fn()); 3] = [
+        ("a restart of Open vSwitch", &restart),
+        ("a crash of ovs-vswitchd", &crash),
+        ("a crash of ovsdb-server", &database),
+    ];
+    for (what, breaks) in cases {
+        let ping = Ping::start(&a.open(), b.ipv4, 600);
+        std::thread::sleep(Duration::from_millis(300));
+        breaks();
+        lab.until(&format!("all to be in order after {what}"), || in_order(&node));
+        lab.until(&format!("a to reach b after {what}"), || connects(&a.open(), b.ipv4, 80));
+        lab.until(&format!("a to reach b in IPv6 after {what}"), || connects(&a.open(), b.ipv6, 80));
+        lab.until(&format!("the flows to be as before {what}"), || node.flows() == flows);
+        let (sent, lost) = ping.finish();
+        println!("{what}: {lost} of {sent} pings lost, {} ms", lost * 10);
+        if what.ends_with("ovsdb-server") {
+            assert_eq!(lost, 0, "the database carries no packet");
+        }
+    }
+    let (bytes, pause) = stream.finish();
+    println!("the stream went on after each: {bytes} bytes, the longest pause {pause:?}");
+    lab.apply(&pod("e", 1));
+    lab.wait_for_pods(5);
+    lab.reaches("default/e", "default/b");
+}
+
+#[test]
+fn after_a_reboot_no_two_pods_hold_one_address_and_ports_of_gone_pods_are_removed() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(&["--nodes", "2"]);
+    lab.apply(&pods([("a1", 1), ("a2", 1), ("a3", 1), ("b", 2)]));
+    lab.wait_for_pods(4);
+    let node = lab.node(1);
+    let old = node.ports();
+    assert_eq!(old.len(), 3);
+
+    // The machine goes down, hard, and comes up without the pods' namespaces; the database is on its disk.
+    let (agent, _) = lab.program("node-1", "agent").unwrap();
+    kill(agent);
+    node.control("stop", "agent");
+    node.control("stop", "ovs");
+    let mut netlink = Netlink::open_in(&node.netns).unwrap();
+    for link in node.links() {
+        netlink.delete_link(link.as_str()).unwrap();
+    }
+    node.control("start", "ovs");
+    node.control("start", "agent");
+
+    // New pods come while the old ones' ports are still there, and go on when they are gone.
+    lab.apply(&pods([("c1", 1), ("c2", 1), ("c3", 1)]));
+    lab.wait_for_pods(7);
+    distinct(&node);
+    let remaining = node.ports().iter().filter(|port| port.pod.starts_with('a')).count();
+    println!("{remaining} ports of gone pods were there when the new pods ran");
+    lab.until("ports of gone pods to be removed", || {
+        distinct(&node);
+        node.ports().iter().all(|port| port.pod.starts_with('c'))
+    });
+    lab.delete(&pods([("a1", 1), ("a2", 1), ("a3", 1)]));
+    lab.wait_for_pods(4);
+    lab.apply(&pods([("d1", 1), ("d2", 1), ("d3", 1)]));
+    lab.wait_for_pods(7);
+    distinct(&node);
+    assert_eq!(node.ports().len(), 6);
+    assert_eq!(node.links(), node.ports().into_iter().map(|port| port.name).collect());
+    for pod in ["c1", "c2", "c3", "d1", "d2", "d3"] {
+        lab.reaches("default/b", &format!("default/{pod}"));
+        lab.reaches(&format!("default/{pod}"), "default/b");
+    }
+}
+
+/// No address is on two ports.
+fn distinct(node: &Node<'_>) {
+    let addresses: Vec<IpAddr> = node.ports().iter().flat_map(system_tests::Port::addresses).collect();
+    assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), addresses.len(), "{addresses:?}");
+}
