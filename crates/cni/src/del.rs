@@ -1,6 +1,6 @@
 //! DEL: whatever is there of an attachment goes; what is gone is no error.
 
-use std::{thread, time::Instant};
+use std::time::Instant;
 
 use host::Netlink;
 use ipam::names;
@@ -36,15 +36,12 @@ pub(crate) fn del(invocation: &Invocation, conf: &NetConf) -> Result<()> {
     }
     // The kernel takes some 15 ms to let go of a veth pair, waiting for all processors to forget it. The database
     // works in the meantime.
-    let (port, veth) = thread::scope(|scope| {
-        let veth = scope.spawn(|| {
-            Netlink::open().map_err(host_error).and_then(|mut netlink| remove_link(&mut netlink, &name))
-        });
-        let port = found.and_then(|(mut client, port)| {
-            switch::remove_ports(&mut client, port.and_then(|port| port.port), deadline)
-        });
-        (port, veth.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    let asked = found.and_then(|(mut client, port)| {
+        let asked = switch::ask_to_remove(&mut client, port.and_then(|port| port.port), deadline)?;
+        Ok((client, asked))
     });
+    let veth = Netlink::open().map_err(host_error).and_then(|mut netlink| remove_link(&mut netlink, &name));
+    let port = asked.and_then(|(mut client, asked)| switch::removed(&mut client, asked, deadline));
     all([port, veth, delegated])
 }
 

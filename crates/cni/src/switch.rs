@@ -4,7 +4,8 @@ use std::{path::Path, time::Instant};
 
 use ipam::{PodPort, keys, names};
 use ovsdb::{
-    Condition, MonitorRequest, MonitorRequests, OpResult, Operation, Table, TableRow as _, Uuid,
+    Condition, MonitorRequest, MonitorRequests, OpResult, Operation, Request, RequestId, Table,
+    TableRow as _, Uuid,
     tables::{Interface, Port},
     vswitch,
 };
@@ -71,11 +72,36 @@ pub(crate) fn remove_ports(
     ports: impl IntoIterator<Item = Uuid>,
     deadline: Instant,
 ) -> Result<()> {
+    let asked = ask_to_remove(client, ports, deadline)?;
+    removed(client, asked, deadline)
+}
+
+/// Asks for the removal of ports. The request is on its way when this returns; [`removed`] waits for the answer.
+///
+/// # Errors
+/// As [`database_error`].
+pub(crate) fn ask_to_remove(
+    client: &mut Client,
+    ports: impl IntoIterator<Item = Uuid>,
+    deadline: Instant,
+) -> Result<Option<RequestId>> {
     let operations: Vec<Operation> = ports.into_iter().map(vswitch::remove_port).collect();
     if operations.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    client.transact(operations, deadline).map(|_| ()).map_err(database_error)
+    let id = client.send(&Request::transact(operations)).map_err(database_error)?;
+    client.flush(deadline).map_err(database_error)?;
+    Ok(Some(id))
+}
+
+/// Waits until what [`ask_to_remove`] asked for is done.
+///
+/// # Errors
+/// As [`database_error`].
+pub(crate) fn removed(client: &mut Client, asked: Option<RequestId>, deadline: Instant) -> Result<()> {
+    let Some(id) = asked else { return Ok(()) };
+    let reply = client.reply(id, deadline).and_then(|reply| reply.transact().map_err(Into::into));
+    reply.map(|_| ()).map_err(database_error)
 }
 
 /// Removes the port of an attachment if it is there; `false` says that the name belongs to another attachment, which

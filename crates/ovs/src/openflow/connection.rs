@@ -82,10 +82,18 @@ impl Connection {
     /// # Errors
     /// The switch's own error for this message, or the end of the connection.
     pub async fn request(&self, message: impl FnOnce(u32) -> Bytes) -> Result<Vec<Frame>, RequestError> {
+        self.ask(message).await?.reply().await
+    }
+
+    /// Sends a message that has a reply, without waiting for that: what is sent next follows in the same write.
+    ///
+    /// # Errors
+    /// The end of the connection.
+    pub async fn ask(&self, message: impl FnOnce(u32) -> Bytes) -> Result<Asked, RequestError> {
         let (done, reply) = oneshot::channel();
         let xid = self.pending.register(Pending::Reply { parts: Vec::new(), done })?;
         self.send(message(xid), xid).await?;
-        reply.await.map_err(|_| self.gone())?
+        Ok(Asked { reply, closed: self.closed.clone() })
     }
 
     /// Sends messages that have no reply of their own, and an error for any of which is of interest. The watch
@@ -119,14 +127,31 @@ impl Connection {
     async fn send(&self, bytes: Bytes, xid: u32) -> Result<(), RequestError> {
         if self.writer.send(bytes).await.is_err() {
             self.pending.forget(xid);
-            return Err(self.gone());
+            return Err(gone(&self.closed));
         }
         Ok(())
     }
+}
 
-    fn gone(&self) -> RequestError {
-        let why = self.closed.borrow().clone();
-        RequestError::Closed(why.unwrap_or_else(|| Closed("ended".to_owned())))
+fn gone(closed: &watch::Receiver<Option<Closed>>) -> RequestError {
+    let why = closed.borrow().clone();
+    RequestError::Closed(why.unwrap_or_else(|| Closed("ended".to_owned())))
+}
+
+/// A message that has been sent and has a reply.
+#[derive(Debug)]
+pub struct Asked {
+    reply: oneshot::Receiver<Result<Vec<Frame>, RequestError>>,
+    closed: watch::Receiver<Option<Closed>>,
+}
+
+impl Asked {
+    /// Waits for the reply.
+    ///
+    /// # Errors
+    /// As [`Connection::request`].
+    pub async fn reply(self) -> Result<Vec<Frame>, RequestError> {
+        self.reply.await.map_err(|_| gone(&self.closed))?
     }
 }
 

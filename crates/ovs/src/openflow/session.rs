@@ -101,19 +101,15 @@ impl Session {
         let id = self.bundles.fetch_add(1, Ordering::Relaxed);
         let flags = BundleFlags::ATOMIC | BundleFlags::ORDERED;
         let control = |kind| Message::BundleControl(BundleControl { id, kind, flags });
-        self.request(&control(BundleControlType::OpenRequest)).await?;
         let adds = messages
             .into_iter()
             .map(|message| Message::BundleAdd(BundleAdd { id, flags, message: Box::new(message) }))
             .collect::<Vec<_>>();
-        let encoded = adds.iter().map(encode).collect::<Result<Vec<_>, _>>().map_err(SessionError::from);
-        let encoded = match encoded {
-            Ok(encoded) => encoded,
-            Err(error) => {
-                let _ = self.request(&control(BundleControlType::DiscardRequest)).await;
-                return Err(error.into());
-            }
-        };
+        let encoded = adds.iter().map(encode).collect::<Result<Vec<_>, _>>().map_err(SessionError::from)?;
+        let open = encode(&control(BundleControlType::OpenRequest)).map_err(SessionError::from)?;
+        // All in one write: a switch that is busy answers once per turn of its loop, and each answer that is waited
+        // for costs a turn.
+        let opening = self.connection.ask(|xid| with_xid(&open, xid)).await.map_err(refused)?;
         let sends = encoded.iter().map(|bytes| |xid| with_xid(bytes, xid));
         let mut batch = self.connection.batch(sends).await.map_err(refused)?;
         let explain = |errors: Vec<(usize, Frame)>| -> Option<BundleError> {
@@ -128,9 +124,12 @@ impl Session {
                 Err(error) => error.into(),
             })
         };
-        // Errors of the additions come before the reply to what follows them.
+        // Errors of the additions come before the reply to what follows them. The commit has to wait for that: a switch
+        // leaves out of the bundle what it refused, and would apply the rest.
         self.barrier().await?;
-        if let Some(error) = explain(batch.errors()) {
+        let opened = opening.reply().await.map_err(|error| BundleError::from(refused(error)));
+        // Why there is no bundle says more than that nothing can be added to it.
+        if let Some(error) = opened.err().or_else(|| explain(batch.errors())) {
             // The switch may have forgotten the bundle already; what it refused is the news, not that.
             let _ = self.request(&control(BundleControlType::DiscardRequest)).await;
             return Err(error);
