@@ -11,6 +11,7 @@ use netlink_packet_route::{
 use crate::{Mac, Netlink, Result};
 
 const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
 
 /// A neighbour table entry.
@@ -51,15 +52,25 @@ impl Netlink {
             IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
             IpAddr::V6(ip) => NeighbourAddress::Inet6(ip),
         }));
+        let action = || format!("look for neighbour {address} on interface index {link}");
         match known {
-            Some(mac) => {
+            Some(mac) if address.is_ipv4() => {
                 message.header.state = NeighbourState::Probe;
                 message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
             }
-            // As if a packet were sent to it.
-            None => message.header.flags = NeighbourFlags::Use,
+            known => {
+                // Linux answers a unicast solicitation without its link-layer address (RFC 4861 section 7.2.4 allows
+                // that), so whoever listens learns nothing: ask as for an unknown neighbour, by multicast.
+                if known.is_some() {
+                    match self.change(action, RTM_DELNEIGH, 0, &message) {
+                        Err(error) if !error.is_not_found() => return Err(error),
+                        _ => {}
+                    }
+                }
+                // As if a packet were sent to it.
+                message.header.flags = NeighbourFlags::Use;
+            }
         }
-        let action = || format!("look for neighbour {address} on interface index {link}");
         self.change(action, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &message)
     }
 }
