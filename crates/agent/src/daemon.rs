@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use openflow::FlowKey;
 use ops::{Check, Health};
 use ovs::Address;
 use ovs::openflow::{Connected, Session, keep_up};
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tracing::{error, info, warn};
 
-use crate::bridge::{BridgePlan, Datapath};
+use crate::bridge::{BridgePlan, Datapath, tunnel_name};
 use crate::host_setup::HostPlan;
 use crate::install::{self, InstallOptions};
 use crate::metrics::Metrics;
@@ -109,6 +110,14 @@ struct Daemon {
     /// The plan whose operations were sent last; they are sent again only after news from the database, or a tick.
     bridge_sent: Option<BridgePlan>,
     host_done: Option<HostPlan>,
+    /// The host's side is to be stated anew even if the plan is the same.
+    host_due: bool,
+    /// The switch's flows have not been read since it was connected to.
+    unread: bool,
+    /// Flows that the switch refused, and what it said of the last one.
+    refused: Vec<FlowKey>,
+    refusal: Option<String>,
+    uplink_trouble: Option<String>,
     /// Stamps that were sent and have not come back yet.
     stamping: HashMap<Uuid, u32>,
     sweeper: Sweeper,
@@ -173,6 +182,11 @@ pub async fn run(
         uplink: None,
         bridge_sent: None,
         host_done: None,
+        host_due: true,
+        unread: true,
+        refused: Vec::new(),
+        refusal: None,
+        uplink_trouble: None,
         stamping: HashMap::new(),
         sweeper: Sweeper::default(),
         conflist_done: false,
@@ -285,12 +299,9 @@ impl Daemon {
                 // Nothing is asked for that would come here; the queue is emptied so that it never fills.
                 tokio::spawn(async move { while asynchronous.next().await.is_some() {} });
                 // A restarted ovs-vswitchd has made the bridge's interface anew.
-                self.host_done = None;
+                self.host_due = true;
                 self.session = Some(session);
-                if let Err(error) = self.read_back().await {
-                    warn!(%error, "cannot read the switch's flows: will reconnect");
-                    self.session = None;
-                }
+                self.unread = true;
             }
             Connected::Down(why) => {
                 self.checks.switch.unmet(why);
@@ -316,13 +327,12 @@ impl Daemon {
         self.metrics.ports.set(self.state.ports().count().try_into().unwrap_or(i64::MAX));
         self.metrics.remotes.set(self.state.remotes().len().try_into().unwrap_or(i64::MAX));
         let Some(own) = self.state.own().cloned() else { return };
-        let (ready, reason, message) = match (&self.trouble, self.state.unusable()) {
-            (Some((reason, why)), _) => (false, *reason, why.clone()),
-            (None, Some(why)) => (false, "ConfigUnusable", why.to_owned()),
-            (None, None) if self.conflist_done && self.session.is_some() => {
+        let (ready, reason, message) = match self.ailment() {
+            Some((reason, why)) => (false, reason, why),
+            None if self.conflist_done && self.session.is_some() => {
                 (true, "Programmed", "the node's flows are in the switch".to_owned())
             }
-            (None, None) => (false, "Starting", "the node is being set up".to_owned()),
+            None => (false, "Starting", "the node is being set up".to_owned()),
         };
         let report = Report {
             ready,
@@ -338,6 +348,43 @@ impl Daemon {
             *last = new;
             changed
         });
+    }
+
+    /// What is wrong with the node, if anything: first what keeps it from being set up, then what does not.
+    fn ailment(&self) -> Option<(&'static str, String)> {
+        let some = |reason, why: &Option<String>| why.clone().map(|why| (reason, why));
+        self.trouble
+            .clone()
+            .or_else(|| self.state.unusable().map(|why| ("ConfigUnusable", why.to_owned())))
+            .or_else(|| some("NoUplink", &self.uplink_trouble))
+            .or_else(|| some("FlowRefused", &self.refusal))
+            .or_else(|| self.tunnel_ailment())
+    }
+
+    /// What keeps packets from going to other nodes although flows are in.
+    fn tunnel_ailment(&self) -> Option<(&'static str, String)> {
+        let own = self.state.own()?;
+        let switch = self.monitor.replica();
+        let name = tunnel_name(own.overlay_type);
+        let tunnel = switch.interfaces.rows().find(|row| row.name == name)?;
+        if let Some(error) = tunnel.error.as_ref().filter(|error| !error.is_empty()) {
+            let why = format!(
+                "Open vSwitch cannot open the tunnel port {name}: {error}: does another {} device hold the port, or \
+                 does the kernel lack the module?",
+                own.overlay_type
+            );
+            return Some(("TunnelNotOpened", why));
+        }
+        let uplink = self.uplink.as_ref()?;
+        if self.datapath == Datapath::Netdev && switch.bridge(&uplink.name).is_none() {
+            let why = format!(
+                "the overlay address is on {}, which is no OVS bridge: userspace tunnels leave only by one (see \
+                 Datapaths in docs/operations.md)",
+                uplink.name
+            );
+            return Some(("UnderlayNotOnBridge", why));
+        }
+        None
     }
 
     fn own(&self) -> Option<Arc<api::NodeConfig>> {

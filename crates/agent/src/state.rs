@@ -1,13 +1,13 @@
 //! What the daemon knows, and what follows for the switch. No I/O: events go in, the store of wanted flows and a few
 //! questions come out, so that everything here can be tested without a switch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use api::NodeConfig;
 use datapath::{Node, Port, Remote, Store, pipeline};
 use ipam::PodPort;
-use openflow::{MacAddr, PortNo};
+use openflow::{FlowKey, MacAddr, PortNo};
 use ovsdb::tables::Interface;
 use ovsdb::{RowChange, Uuid};
 use tracing::{info, warn};
@@ -52,6 +52,11 @@ pub struct State {
     pods: LocalPods,
     ports: HashMap<Uuid, LocalPort>,
     tunnels: HashMap<String, u32>,
+    /// Other nodes whose configuration has become unusable: what was in force for them stays, until they go or
+    /// another node takes their addresses.
+    stale: BTreeSet<String>,
+    /// Whether flows of another node were computed anew since the last [`State::take_remotes_changed`].
+    remotes_changed: bool,
     store: Store<Owner>,
 }
 
@@ -69,6 +74,8 @@ impl State {
             pods: LocalPods::default(),
             ports: HashMap::new(),
             tunnels: HashMap::new(),
+            stale: BTreeSet::new(),
+            remotes_changed: false,
             store: Store::default(),
         }
     }
@@ -130,6 +137,12 @@ impl State {
             .map(|(_, c)| c)
     }
 
+    /// Whether any of the port's flows is one of `keys`.
+    #[must_use]
+    pub fn wants_any(&self, port: Uuid, keys: &[FlowKey]) -> bool {
+        !keys.is_empty() && self.store.keys(&Owner::Port(port)).any(|key| keys.contains(key))
+    }
+
     /// Ports whose flows are wanted under a number that their row does not carry as its stamp. To be asked after the
     /// switch has acknowledged all changes.
     #[must_use]
@@ -149,6 +162,8 @@ impl State {
             ViewEvent::Node(config) if config.name == self.node => self.set_own(*config),
             ViewEvent::Node(config) => {
                 let name = config.name.clone();
+                self.stale.remove(&name);
+                self.supplant(&config);
                 self.remotes.insert(name.clone(), *config);
                 self.remote(&name);
             }
@@ -157,19 +172,20 @@ impl State {
                 self.own_unusable = Some(why);
             }
             ViewEvent::NodeUnusable(name, why) => {
-                info!(node = name, why, "another node's VSwitchConfig cannot be used");
-                self.remotes.remove(&name);
-                self.remote(&name);
+                warn!(
+                    node = name,
+                    why, "another node's VSwitchConfig cannot be used: what was in force stays"
+                );
+                if self.remotes.contains_key(&name) {
+                    self.stale.insert(name);
+                }
             }
             ViewEvent::NodeGone(name) if name == self.node => {
                 let why = format!("VSwitchConfig {name} was deleted: what was in force stays");
                 warn!(node = name, "{why}");
                 self.own_unusable = Some(why);
             }
-            ViewEvent::NodeGone(name) => {
-                self.remotes.remove(&name);
-                self.remote(&name);
-            }
+            ViewEvent::NodeGone(name) => self.forget(&name),
             ViewEvent::Pod(pod) => self.pods.insert(pod),
             ViewEvent::PodGone(pod) => {
                 self.pods.remove(&pod);
@@ -193,8 +209,9 @@ impl State {
                         "port removed"
                     );
                     self.store.remove(&Owner::Port(uuid));
-                } else if let Some(row) = change.before() {
-                    self.tunnels.remove(&row.name);
+                } else if let Some(row) = change.before()
+                    && self.tunnels.remove(&row.name).is_some()
+                {
                     self.all_remotes();
                 }
             }
@@ -285,8 +302,32 @@ impl State {
         }
     }
 
+    fn forget(&mut self, name: &str) {
+        self.stale.remove(name);
+        self.remotes.remove(name);
+        self.remote(name);
+    }
+
+    /// A node with a usable configuration takes the addresses of those that have none any more.
+    fn supplant(&mut self, config: &NodeConfig) {
+        let overlaps = |name: &String| {
+            let stale = self.remotes.get(name);
+            stale.is_some_and(|stale| stale.pod_cidr.overlap(&config.pod_cidr).is_some())
+        };
+        let supplanted: Vec<String> = self.stale.iter().filter(|name| overlaps(name)).cloned().collect();
+        for name in supplanted {
+            self.forget(&name);
+        }
+    }
+
+    /// Whether flows of another node were computed anew since this was asked last.
+    pub fn take_remotes_changed(&mut self) -> bool {
+        std::mem::take(&mut self.remotes_changed)
+    }
+
     /// Computes one remote node's flows anew.
     fn remote(&mut self, name: &str) {
+        self.remotes_changed = true;
         let owner = Owner::Remote(name.to_owned());
         let tunnel = self.own.as_ref().and_then(|own| self.tunnels.get(tunnel_name(own.overlay_type)));
         match (self.remotes.get(name), tunnel) {

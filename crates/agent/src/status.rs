@@ -62,7 +62,7 @@ async fn write(configs: &Api<VSwitchConfig>, node: &str, report: &Report) -> kub
     let Some(object) = configs.get_opt(node).await? else { return Ok(()) };
     let old = object.status.clone().unwrap_or_default();
     let mut status = VSwitchConfigStatus {
-        observed_generation: report.generation,
+        observed_generation: if report.ready { report.generation } else { old.observed_generation },
         conditions: old.conditions.clone(),
         mtu: report.mtu,
         datapath: report.datapath.clone(),

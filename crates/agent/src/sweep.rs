@@ -27,7 +27,8 @@ pub struct Grace {
 
 impl Default for Grace {
     fn default() -> Self {
-        Self { link: Duration::from_secs(10), pod: Duration::from_secs(60) }
+        // A pod deleted by force may shut down for as long as its own grace period; the runtime's DEL comes after that.
+        Self { link: Duration::from_secs(10), pod: Duration::from_secs(900) }
     }
 }
 

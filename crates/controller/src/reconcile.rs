@@ -76,6 +76,11 @@ impl Reconciler {
 
     /// The merge patch from `object` to what it must be: only the controller's own fields, only those that differ.
     fn correction(&self, node: &Node, desired: &Desired, object: &VSwitchConfig) -> Option<Value> {
+        // What a node has been using stays in its object when its addresses can no longer be used: a mistake in a
+        // parameter must not take a cluster's network away. The condition says what is wrong.
+        if desired.rejection.is_some() && object.spec.pod_cidr.is_some() {
+            return None;
+        }
         let mut fields = owned_fields(&desired.spec);
         let mut present = owned_fields(&object.spec);
         let mut patch = Map::new();

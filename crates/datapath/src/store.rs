@@ -92,6 +92,11 @@ impl<O: Clone + Eq + Hash> Store<O> {
         self.owned.contains_key(owner)
     }
 
+    /// What `owner` wants, by key.
+    pub fn keys(&self, owner: &O) -> impl Iterator<Item = &FlowKey> {
+        self.owned.get(owner).into_iter().flatten().map(|key| &**key)
+    }
+
     /// Who wants anything.
     pub fn owners(&self) -> impl Iterator<Item = &O> {
         self.owned.keys()

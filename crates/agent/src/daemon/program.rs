@@ -26,11 +26,28 @@ impl Daemon {
         Ok(surprises)
     }
 
-    /// Sends what differs, as one bundle. Whether the switch has all wanted flows.
+    /// Reads the switch's flows, without which nothing can be programmed.
+    async fn read_again(&mut self) -> bool {
+        match self.read_back().await {
+            Ok(_) => {
+                self.unread = false;
+                true
+            }
+            Err(error) => {
+                self.trouble("FlowsUnreadable", format!("cannot read the switch's flows: {error}"));
+                false
+            }
+        }
+    }
+
+    /// Sends what differs, as one bundle. Whether the switch took them, but for those in `refused`.
     pub(super) async fn program(&mut self) -> bool {
         let Some(session) = self.session.clone() else { return false };
+        if self.unread && !self.read_again().await {
+            return false;
+        }
         let mut changes = self.state.store().changes();
-        let mut refused = None;
+        self.refused.clear();
         while !changes.is_empty() {
             let begun = Instant::now();
             match session.bundle(changes.iter().map(message).collect()).await {
@@ -45,8 +62,8 @@ impl Daemon {
                 Err(error @ BundleError::Refused { index, .. }) if index < changes.len() => {
                     self.metrics.refused.inc();
                     error!(%error, "flow refused: going on without it");
-                    changes.remove(index);
-                    refused = Some(error.to_string());
+                    self.refused.push(changes.remove(index).key());
+                    self.refusal = Some(error.to_string());
                 }
                 Err(error) => {
                     self.trouble("SwitchUnreachable", error.to_string());
@@ -54,9 +71,8 @@ impl Daemon {
                 }
             }
         }
-        if let Some(why) = refused {
-            self.trouble("FlowRefused", why);
-            return false;
+        if self.refused.is_empty() {
+            self.refusal = None;
         }
         self.checks.switch.met();
         if self.lock.is_none() {
@@ -65,13 +81,14 @@ impl Daemon {
         true
     }
 
-    /// Tells plugins which ports are ready. To be called when the switch has all wanted flows.
+    /// Tells plugins which ports are ready: those whose flows are all in. To be called after [`Self::program`].
     pub(super) async fn stamp(&mut self) -> bool {
         let unstamped: Vec<_> = self
             .state
             .unstamped()
             .into_iter()
             .filter(|(uuid, ofport)| self.stamping.get(uuid) != Some(ofport))
+            .filter(|(uuid, _)| !self.state.wants_any(*uuid, &self.refused))
             .collect();
         if unstamped.is_empty() {
             return true;
@@ -118,7 +135,7 @@ impl Daemon {
             Err(error) => info!(%error, "audit put off"),
         }
         // The host's side is stated anew as well: addresses, routes and rules that others removed come back.
-        self.host_done = None;
+        self.host_due = true;
         self.warmed.clear();
         Ok(())
     }

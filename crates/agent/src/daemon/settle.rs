@@ -44,10 +44,16 @@ impl Daemon {
             self.conflist_done = true;
         }
         self.mtu(mtu).await?;
+        if self.hold_until.is_some() {
+            return Ok(());
+        }
         if self.trouble.take().is_some() {
             info!("the node is in order again");
         }
-        self.checks.node.met();
+        match self.ailment() {
+            Some((_, why)) => self.checks.node.unmet(why),
+            None => self.checks.node.met(),
+        }
         Ok(())
     }
 
@@ -73,7 +79,7 @@ impl Daemon {
 
     /// Whether the host's side is set up. The bridge's interface must be there, which ovs-vswitchd makes.
     async fn host(&mut self, plan: HostPlan) -> Result<bool, DaemonError> {
-        if self.host_done.as_ref() == Some(&plan) {
+        if self.host_done.as_ref() == Some(&plan) && !self.host_due {
             return Ok(true);
         }
         if self.session.is_none() {
@@ -83,11 +89,13 @@ impl Daemon {
         match tokio::task::spawn_blocking(move || host_setup::apply(&wanted)).await? {
             Ok(()) => {
                 self.host_done = Some(plan);
+                self.host_due = false;
                 Ok(true)
             }
             Err(error) => {
                 self.trouble("HostNotSetUp", error.to_string());
-                Ok(false)
+                // Once it was set up, what it lacks now must not keep flows from following the cluster.
+                Ok(self.host_done.as_ref() == Some(&plan))
             }
         }
     }

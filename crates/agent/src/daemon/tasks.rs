@@ -76,7 +76,8 @@ impl Daemon {
     /// ARP and neighbour discovery, and forget after a quarter of an hour. So the host is made to look in time: for
     /// each new node, and for all nodes with every audit.
     pub(super) async fn warm(&mut self) -> Result<(), DaemonError> {
-        if self.datapath == Datapath::System {
+        if self.datapath == Datapath::System || !(self.state.take_remotes_changed() || self.warmed.is_empty())
+        {
             return Ok(());
         }
         // OVS listens only once the tunnel is there.
@@ -98,18 +99,20 @@ impl Daemon {
         self.bridge_sent = None;
         if let Some(own) = self.own() {
             match uplink(own.overlay_ip).await? {
-                Ok(found) if self.uplink.as_ref() != Some(&found) => {
-                    info!(interface = found.name, mtu = found.mtu, "uplink has changed");
-                    self.uplink = Some(found);
+                Ok(found) => {
+                    self.uplink_trouble = None;
+                    if self.uplink.as_ref() != Some(&found) {
+                        info!(interface = found.name, mtu = found.mtu, "uplink has changed");
+                        self.uplink = Some(found);
+                    }
                 }
-                Ok(_) => {}
-                Err(error) => {
-                    // What is programmed stays; the next look may find it again.
-                    self.trouble("NoUplink", error.to_string());
-                }
+                // What is programmed stays; the next look may find it again.
+                Err(error) => self.uplink_trouble = Some(error.to_string()),
             }
         }
-        if self.database_synced {
+        // Only a daemon that has set this host up may judge what is missing on it: one in another network namespace
+        // would see no veth pair at all.
+        if self.database_synced && self.state.waits_for().is_none() && self.host_done.is_some() {
             self.sweep().await?;
         }
         Ok(())
@@ -119,7 +122,18 @@ impl Daemon {
         let links = spawn_blocking(|| -> host::Result<HashSet<String>> {
             Ok(Netlink::open()?.links()?.into_iter().map(|link| link.name).collect())
         })
-        .await??;
+        .await?;
+        let links = match links {
+            Ok(links) if links.contains(&self.options.bridge) => links,
+            Ok(_) => {
+                debug!(bridge = self.options.bridge, "the bridge's interface is not here: nothing is swept");
+                return Ok(());
+            }
+            Err(error) => {
+                warn!(%error, "cannot list the host's interfaces: nothing is swept");
+                return Ok(());
+            }
+        };
         let abandoned = self.sweeper.look(&self.state, &links, self.options.grace, Instant::now());
         for (uuid, why) in abandoned {
             let found = self.state.ports().find(|(found, _)| *found == uuid).map(|(_, port)| port.clone());
