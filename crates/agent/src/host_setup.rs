@@ -131,13 +131,11 @@ fn routes(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()>
 fn sysctls(plan: &HostPlan, netlink: &mut Netlink) -> host::Result<()> {
     if plan.families.iter().any(|f| f.cluster.addr().is_ipv4()) {
         host::sysctl::write("net/ipv4/ip_forward", "1")?;
-        // Several networks share the interface; a redirect would send pods to each other directly.
-        let redirects = format!("net/ipv4/conf/{}/send_redirects", plan.bridge);
-        host::sysctl::write_if_there(&redirects, "0")?;
     }
     if plan.families.iter().any(|f| f.cluster.addr().is_ipv6()) {
         // A forwarding host ignores router advertisements unless told not to: keep the default routes it has.
-        for link in netlink.links()? {
+        let ours = |name: &str| name == plan.bridge || name.starts_with("kvs");
+        for link in netlink.links()?.into_iter().filter(|link| !ours(&link.name)) {
             let key = format!("net/ipv6/conf/{}/accept_ra", link.name);
             if host::sysctl::read(&key).is_ok_and(|value| value == "1") {
                 host::sysctl::write_if_there(&key, "2")?;
@@ -205,6 +203,18 @@ fn ruleset(plan: &HostPlan) -> nftables::schema::Nftables<'static> {
             ]),
             "pods to the outside",
         ));
+        // kube-proxy on the host sends a pod's connection to a Service on to another pod, whose answer would go straight
+        // back to the first one, past the host that has to translate it back.
+        commands.push(rule(
+            "masquerade",
+            json!([
+                field("==", "saddr", family.pods),
+                matches_meta("==", "oifname", &plan.bridge),
+                { "match": { "op": "in", "left": { "ct": { "key": "status" } }, "right": "dnat" } },
+                { "masquerade": null },
+            ]),
+            "pods to pods by the host's Service proxy",
+        ));
     }
     // The commands are built above: a mistake in them is a mistake in this file, which its test finds.
     serde_json::from_value(json!({ "nftables": commands })).unwrap_or_else(|_| empty())
@@ -262,7 +272,7 @@ mod tests {
     #[test]
     fn the_ruleset_is_whole_json_that_nftables_knows() {
         let text = serde_json::to_string(&ruleset(&plan())).unwrap();
-        assert_eq!(text.matches("masquerade\":").count(), 2, "{text}");
+        assert_eq!(text.matches("masquerade\":").count(), 4, "{text}");
         assert!(
             text.contains("\"kvs*\"") && text.contains("fd00:0:0:1::") && text.contains("\"flush\""),
             "{text}"

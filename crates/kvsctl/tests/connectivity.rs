@@ -174,10 +174,11 @@ fn sixteen_pods_are_probed_in_little_more_than_one_timeout() {
     lab.wait_for_pods(16);
     let begin = std::time::Instant::now();
     // Nobody serves port 83: refusals, and 16 * 16 * 2 * 2 probes in all.
-    let results = lab.results(&["matrix", "--probe", "TCP/80", "--probe", "UDP/83", "--timeout", "1s"]);
+    let results = lab.results(&["matrix", "--probe", "TCP/80", "--probe", "UDP/83", "--timeout", "5s"]);
     let elapsed = begin.elapsed();
     assert_eq!(results.len(), 1024);
-    assert!(elapsed < std::time::Duration::from_secs(3), "{elapsed:?}");
+    // Generous for a machine that does much else; one after the other they could take an hour.
+    assert!(elapsed < std::time::Duration::from_secs(15), "{elapsed:?}");
     for result in &results {
         let expected = if result["protocol"] == "TCP" { "connected" } else { "refused" };
         assert_eq!(result["result"], expected, "{result}");
