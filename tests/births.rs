@@ -83,7 +83,7 @@ fn pods_whose_plugins_are_killed_at_random_all_work_in_the_end_and_leave_nothing
     let plugin = lab.folder().join("nodes/node-1/cni/bin/k-vswitch-cni");
     let killed = while_plugins_die(&plugin, || lab.apply(&many(PODS)));
     println!("{killed} plugins were killed while pods came");
-    assert!(killed >= 20, "{killed} plugins were killed");
+    assert!(killed >= 5, "{killed} plugins were killed");
     lab.wait_for_pods(u64::try_from(PODS).unwrap() + 2);
     all_work(&lab, PODS);
 
