@@ -256,18 +256,16 @@ fn tell(crowd: usize, all: &BTreeMap<&'static str, (&'static str, Figures)>, rep
             let cells = columns.iter().map(|(_, of)| format!("{:.1}", of(figures)));
             table.row([(*title).to_owned()].into_iter().chain(cells));
         }
-        let Some(baseline) = baseline else {
-            println!("{table}");
-            continue;
-        };
-        for (key, (title, figures)) in all.iter().filter(|(key, _)| **key != BASELINE) {
-            let parts = columns.map(|(name, of)| (name, ratio(of(figures), of(baseline))));
+        let ours = all.get(OURS).map(|(_, figures)| figures);
+        for (key, (title, other)) in all.iter().filter(|(key, _)| **key != OURS) {
+            let Some(ours) = ours else { continue };
+            let parts = columns.map(|(name, of)| (name, ratio(of(ours), of(other))));
             let cell = |(_, ratio): &(&str, Option<f64>)| ratio.map_or("-".to_owned(), |r| format!("{r:.2}"));
-            table.row([format!("{title}: ratio")].into_iter().chain(parts.iter().map(cell)));
-            report.ratios(&format!("{command} {key} / {BASELINE}"), &BTreeMap::from(parts));
+            table.row([format!("{OURS} / {title}")].into_iter().chain(parts.iter().map(cell)));
+            report.ratios(&format!("{command} {OURS} / {key}"), &BTreeMap::from(parts));
         }
         print!("{table}");
-        if let Some((_, ours)) = all.get(OURS)
+        if let (Some(ours), Some(baseline)) = (ours, baseline)
             && let Some(ratio) = ratio(of_serial(&columns, ours), of_serial(&columns, baseline))
         {
             let target = Target::new(command, ratio, at_most);
