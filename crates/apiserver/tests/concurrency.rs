@@ -149,7 +149,8 @@ async fn a_watcher_begun_at_any_time_ends_with_the_same_state() {
                     }
                 }
             }
-            handle.create(PODS, "default", &pod("last")).unwrap();
+            // Its name is the last one too, for watchers that begin when all is over and are sent a list.
+            handle.create(PODS, "default", &pod("z-last")).unwrap();
         })
     };
     let mut watchers = Vec::new();
@@ -161,7 +162,7 @@ async fn a_watcher_begun_at_any_time_ends_with_the_same_state() {
                 match watch.next().await.unwrap().unwrap() {
                     WatchEvent::Added(o) | WatchEvent::Modified(o) => {
                         let name = o["metadata"]["name"].as_str().unwrap().to_owned();
-                        let last = name == "last";
+                        let last = name == "z-last";
                         state.insert(name, version(&o));
                         if last {
                             return state;
