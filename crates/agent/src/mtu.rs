@@ -29,8 +29,8 @@ pub fn overhead(overlay: OverlayType, underlay: IpAddr) -> u16 {
     outer + tunnel + ETHERNET
 }
 
-/// The MTU of pod interfaces over an uplink with `uplink` bytes. At least what IPv6 needs: smaller packets would
-/// not be carried by anyone's stack, larger ones are fragmented on the underlay.
+/// The MTU of pod interfaces over an uplink with `uplink` bytes. At least what IPv6 needs, below which a stack would turn
+/// IPv6 off; over an uplink too small for that, packets of full size do not get through the tunnel.
 #[must_use]
 pub fn pod_mtu(uplink: u32, overlay: OverlayType, underlay: IpAddr) -> u16 {
     let uplink = u16::try_from(uplink).unwrap_or(u16::MAX);
