@@ -10,6 +10,8 @@
 
 mod objects;
 mod policies;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 

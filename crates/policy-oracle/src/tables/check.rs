@@ -39,7 +39,6 @@ impl Tables {
     }
 
     fn check_identities(&self, faults: &mut Vec<Fault>) {
-        let held: BTreeSet<_> = self.addresses.values().map(|identity| identity.labels).collect();
         for (address, identity) in &self.addresses {
             if identity.namespace.0 == 0 || identity.labels.0 == 0 {
                 faults.push(Fault::Zero(format!("{address}: {identity:?}")));
@@ -53,9 +52,6 @@ impl Tables {
         for (id, class) in &self.labels {
             if id.0 == 0 || class.0 == 0 {
                 faults.push(Fault::Zero(format!("{id:?}: {class:?}")));
-            }
-            if !held.contains(id) {
-                faults.push(Fault::Useless(format!("a class for {id:?}, which no address has")));
             }
         }
     }
