@@ -7,11 +7,13 @@
 //!   (subjects)              +---------> subject -> chain of policy ids; policy id -> verdict
 //! ```
 //!
+//! - [`engine`] does it.
 //! - [`spec`] is what is decoded of the API's objects; [`rules`] is what a switch enforces. Nothing in `rules` knows of
 //!   Kubernetes.
 //!
 //! An event costs what it changes, not what the cluster has: a pod's identity depends on the pod alone, and a policy
 //! over known selectors touches neither an identity nor a class.
 
+pub mod engine;
 pub mod rules;
 pub mod spec;
