@@ -16,6 +16,8 @@ use crate::{Cookie, DropReason, Table, fields};
 /// Seconds for which the replies of an association without packets are still expected: as Linux's connection tracking
 /// has it (`nf_conntrack_sctp_timeout_established`).
 const SCTP_IDLE: u16 = 210;
+/// Associations whose replies are expected at the same time: a pod that sends to every port must not fill the switch.
+const SCTP_LIMIT: u32 = 32_768;
 /// `nw_proto` of SCTP.
 const SCTP: u8 = 132;
 
@@ -71,6 +73,7 @@ fn learn_replies(sctp: &Match) -> Action {
         priority: 100,
         cookie: Cookie::learned().0,
         idle_timeout: SCTP_IDLE,
+        limit: SCTP_LIMIT,
         flags: LearnFlags::EMPTY,
         specs: vec![
             LearnSpec::match_value(Field::EthType, ethertype),
