@@ -162,10 +162,7 @@ pub async fn run(
     let background = [
         tokio::spawn(keep_up(management, connecting, switch_in)),
         tokio::spawn(status::publish(client.clone(), options.node.clone(), reported)),
-        tokio::spawn({
-            let node = options.node.clone();
-            async move { view::kubernetes::watch(client, &node, view_in).await }
-        }),
+        tokio::spawn(view::kubernetes::watch(client, view_in)),
     ];
     let daemon = Daemon {
         state: State::new(&options.node),

@@ -6,7 +6,8 @@
 
 use std::net::IpAddr;
 
-use host::{Netlink, Route};
+use datapath::topology::{HOST_ROUTER_IPV4, HOST_ROUTER_IPV6};
+use host::{Netlink, OwnPacketsRule, Route};
 use ipnet::IpNet;
 use serde_json::json;
 use tracing::{debug, info};
@@ -15,6 +16,9 @@ use api::{NodeConfig, OverlayType};
 
 /// Name of the nftables table, in family `inet`.
 pub const NFT_TABLE: &str = "k-vswitch";
+/// Table of the routes that only the node's own packets take, and place of the rule that leads them there: `kv`. The
+/// next hop in it has a MAC of its own, by which the bridge tells what the node sends from what it forwards.
+pub const OWN_TABLE: u32 = 0x6b76;
 /// Host ends of pods' veth pairs, as nftables writes a prefix.
 const POD_PORTS: &str = "kvs*";
 /// UDP port of VXLAN (RFC 7348 section 8).
@@ -110,11 +114,29 @@ fn addresses(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<
 fn routes(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {
     let wanted: Vec<Route> =
         plan.families.iter().map(|f| Route::on_link(f.cluster, link).with_source(f.gateway)).collect();
+    state_routes(netlink, link, host::route::MAIN_TABLE, &wanted)?;
+    let own: Vec<Route> = plan
+        .families
+        .iter()
+        .map(|f| {
+            let hop: IpAddr = match f.cluster {
+                IpNet::V4(_) => HOST_ROUTER_IPV4.into(),
+                IpNet::V6(_) => HOST_ROUTER_IPV6.into(),
+            };
+            Route::via(f.cluster, hop, link).with_onlink().with_source(f.gateway).in_table(OWN_TABLE)
+        })
+        .collect();
+    state_routes(netlink, link, OWN_TABLE, &own)?;
+    rules(plan, netlink)
+}
+
+/// Makes our routes of one table those that are wanted.
+fn state_routes(netlink: &mut Netlink, link: u32, table: u32, wanted: &[Route]) -> host::Result<()> {
     let ours = |route: &Route| route.link == link && route.protocol == host::route::PROTOCOL_STATIC;
-    let present: Vec<Route> = netlink.routes()?.into_iter().filter(ours).collect();
+    let present: Vec<Route> = netlink.routes_in(table)?.into_iter().filter(ours).collect();
     // The kernel tells the metric it chose.
     let same = |a: &Route, b: &Route| Route { metric: None, ..*a } == Route { metric: None, ..*b };
-    for route in &wanted {
+    for route in wanted {
         if !present.iter().any(|found| same(found, route)) {
             netlink.replace_route(route)?;
         }
@@ -124,6 +146,23 @@ fn routes(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()>
             debug!(?route, "removing a route from the bridge");
             netlink.delete_route(route)?;
         }
+    }
+    Ok(())
+}
+
+fn rules(plan: &HostPlan, netlink: &mut Netlink) -> host::Result<()> {
+    let wanted: Vec<OwnPacketsRule> = plan
+        .families
+        .iter()
+        .map(|f| OwnPacketsRule { ipv4: f.cluster.addr().is_ipv4(), table: OWN_TABLE, priority: OWN_TABLE })
+        .collect();
+    let present = netlink.rules()?;
+    for rule in wanted.iter().filter(|rule| !present.contains(rule)) {
+        netlink.add_rule(*rule)?;
+    }
+    for rule in present.iter().filter(|rule| rule.table == OWN_TABLE && !wanted.contains(rule)) {
+        debug!(?rule, "removing a rule");
+        netlink.delete_rule(*rule)?;
     }
     Ok(())
 }

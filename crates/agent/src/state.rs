@@ -1,20 +1,26 @@
 //! What the daemon knows, and what follows for the switch. No I/O: events go in, the store of wanted flows and a few
 //! questions come out, so that everything here can be tested without a switch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::NodeConfig;
-use datapath::{Node, Port, Remote, Store, pipeline};
+use datapath::pipeline::{self, Families};
+use datapath::{Node, Port, Remote, Store};
 use ipam::PodPort;
+use ipnet::IpNet;
 use openflow::{FlowKey, MacAddr, PortNo};
 use ovsdb::tables::Interface;
 use ovsdb::{RowChange, Uuid};
+use policy::rules::{Direction, LabelsId, NamespaceId, PolicyId};
+use policy::spec::{Name, Pod};
 use tracing::{info, warn};
 
 use crate::bridge::tunnel_name;
+use crate::enforcement::{self, Enforcement};
 use crate::host_setup::gateway;
-use crate::view::{LocalPods, Part, ViewEvent};
+use crate::view::{ClusterPod, LocalPods, Part, PodRef, ViewEvent};
 
 /// Who wants a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +31,20 @@ pub enum Owner {
     Port(Uuid),
     /// Another node.
     Remote(String),
+    /// The pods' way to this node's own addresses.
+    OwnNode,
+    /// The policies of the pod behind this interface.
+    Chain(Uuid, Direction),
+    /// A pod's address, anywhere in the cluster.
+    Address(IpAddr),
+    /// The class of a namespace.
+    Namespace(NamespaceId),
+    /// The class of a set of labels.
+    Labels(LabelsId),
+    /// The class of a CIDR.
+    Cidr(Direction, IpNet),
+    /// What a policy allows.
+    Policy(PolicyId),
 }
 
 /// A pod's port as the database has it.
@@ -40,6 +60,27 @@ pub struct LocalPort {
     pub stamp: Option<i64>,
 }
 
+impl LocalPort {
+    fn is_of(&self, pod: &PodRef) -> bool {
+        self.facts.namespace == pod.namespace && self.facts.name == pod.name
+    }
+
+    fn is_programmed(&self) -> bool {
+        self.ofport.is_some() && self.stamp == self.ofport.map(i64::from)
+    }
+
+    /// The port as the pipeline needs it, once it has a number.
+    fn topology(&self) -> Option<Port> {
+        Some(Port {
+            name: self.name.clone(),
+            ofport: self.ofport?,
+            mac: MacAddr(self.facts.mac),
+            ipv4: self.facts.ipv4,
+            ipv6: self.facts.ipv6,
+        })
+    }
+}
+
 /// Everything the daemon knows.
 #[derive(Debug)]
 pub struct State {
@@ -47,9 +88,13 @@ pub struct State {
     own: Option<Arc<NodeConfig>>,
     own_unusable: Option<String>,
     remotes: BTreeMap<String, NodeConfig>,
-    nodes_synced: bool,
-    pods_synced: bool,
+    synced: HashSet<Part>,
     pods: LocalPods,
+    enforcement: Enforcement,
+    /// Addresses of this node besides those on the bridge.
+    own_addresses: Vec<IpAddr>,
+    /// Whether the datapath tells SCTP associations apart.
+    tracks_sctp: bool,
     ports: HashMap<Uuid, LocalPort>,
     tunnels: HashMap<String, u32>,
     /// Other nodes whose configuration has become unusable: what was in force for them stays, until they go or
@@ -69,9 +114,11 @@ impl State {
             own: None,
             own_unusable: None,
             remotes: BTreeMap::new(),
-            nodes_synced: false,
-            pods_synced: false,
+            synced: HashSet::new(),
             pods: LocalPods::default(),
+            enforcement: Enforcement::default(),
+            own_addresses: Vec::new(),
+            tracks_sctp: false,
             ports: HashMap::new(),
             tunnels: HashMap::new(),
             stale: BTreeSet::new(),
@@ -89,17 +136,27 @@ impl State {
     /// What the daemon waits for before it may touch a flow; `None` when nothing is missing.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
-        if !self.nodes_synced {
-            return Some("waiting for the list of VSwitchConfigs from the Kubernetes API".to_owned());
+        let waits = |part: Part| {
+            let kinds = part.kinds();
+            format!(
+                "waiting for the list of {kinds} from the Kubernetes API: is it reached, and may the daemon list and \
+                 watch {kinds}?"
+            )
+        };
+        if !self.synced.contains(&Part::Nodes) {
+            return Some(waits(Part::Nodes));
         }
         match (&self.own, &self.own_unusable) {
-            (Some(_), _) => None,
-            (None, Some(why)) => Some(why.clone()),
-            (None, None) => Some(format!(
-                "waiting for VSwitchConfig {}: is k-vswitch-controller running, and is the Node registered?",
-                self.node
-            )),
+            (Some(_), _) => {}
+            (None, Some(why)) => return Some(why.clone()),
+            (None, None) => {
+                return Some(format!(
+                    "waiting for VSwitchConfig {}: is k-vswitch-controller running, and is the Node registered?",
+                    self.node
+                ));
+            }
         }
+        Part::ALL.into_iter().find(|part| !self.synced.contains(part)).map(waits)
     }
 
     /// Why this node's present `VSwitchConfig` is not what is in force.
@@ -116,7 +173,7 @@ impl State {
     /// The pods of this node, once they have been listed.
     #[must_use]
     pub fn pods(&self) -> Option<&LocalPods> {
-        self.pods_synced.then_some(&self.pods)
+        self.synced.contains(&Part::Pods).then_some(&self.pods)
     }
 
     /// The pods' ports.
@@ -140,7 +197,13 @@ impl State {
     /// Whether any of the port's flows is one of `keys`.
     #[must_use]
     pub fn wants_any(&self, port: Uuid, keys: &[FlowKey]) -> bool {
-        !keys.is_empty() && self.store.keys(&Owner::Port(port)).any(|key| keys.contains(key))
+        let owners = [
+            Owner::Port(port),
+            Owner::Chain(port, Direction::Ingress),
+            Owner::Chain(port, Direction::Egress),
+        ];
+        !keys.is_empty()
+            && owners.iter().flat_map(|owner| self.store.keys(owner)).any(|key| keys.contains(key))
     }
 
     /// Ports whose flows are wanted under a number that their row does not carry as its stamp. To be asked after the
@@ -186,13 +249,142 @@ impl State {
                 self.own_unusable = Some(why);
             }
             ViewEvent::NodeGone(name) => self.forget(&name),
-            ViewEvent::Pod(pod) => self.pods.insert(pod),
+            ViewEvent::Pod(pod) => self.pod(*pod),
             ViewEvent::PodGone(pod) => {
                 self.pods.remove(&pod);
+                self.enforcement.peer_gone(&name(&pod));
             }
-            ViewEvent::Synced(Part::Nodes) => self.nodes_synced = true,
-            ViewEvent::Synced(Part::Pods) => self.pods_synced = true,
+            ViewEvent::Namespace(name, labels) => self.enforcement.namespace(&name, &labels),
+            ViewEvent::NamespaceGone(name) => self.enforcement.namespace_gone(&name),
+            ViewEvent::Policy(policy, spec) => self.enforcement.policy(&name(&policy), &spec),
+            ViewEvent::PolicyGone(policy) => self.enforcement.policy_gone(&name(&policy)),
+            ViewEvent::Synced(part) => {
+                if self.synced.insert(part) && part == Part::Pods {
+                    let ports: Vec<Uuid> = self.ports.keys().copied().collect();
+                    for port in ports {
+                        self.enforce(port);
+                    }
+                }
+            }
         }
+    }
+
+    fn pod(&mut self, pod: ClusterPod) {
+        let reference = pod.pod.clone();
+        // One that is not assigned yet may be this node's by the time its port is there.
+        if pod.node != self.node && !pod.node.is_empty() {
+            // It may have been this node's under the same name.
+            self.pods.remove(&reference);
+            self.peer(&reference, &pod, None);
+            return;
+        }
+        let its = |port: &LocalPort| {
+            let uid = port.facts.uid.as_ref();
+            port.is_of(&reference) && uid.is_none_or(|uid| pod.uids.contains(uid))
+        };
+        let ports: Vec<Uuid> =
+            self.ports.iter().filter(|(_, port)| its(port)).map(|(uuid, _)| *uuid).collect();
+        if ports.is_empty() {
+            self.peer(&reference, &pod, None);
+        }
+        self.pods.insert(pod);
+        for port in ports {
+            self.enforce(port);
+        }
+    }
+
+    /// Takes a pod in as a peer of others. The addresses of a pod of this node are those of its port: the API learns them
+    /// later.
+    fn peer(&mut self, reference: &PodRef, pod: &ClusterPod, port: Option<&PodPort>) {
+        if pod.host_network || pod.ended {
+            self.enforcement.peer_gone(&name(reference));
+            return;
+        }
+        match port {
+            Some(port) => {
+                let facts = Pod { addresses: port.addresses().collect(), ..pod.facts.clone() };
+                self.enforcement.peer(&name(reference), &facts);
+            }
+            None => self.enforcement.peer(&name(reference), &pod.facts),
+        }
+    }
+
+    /// Makes a port's flows what they should be by now.
+    fn enforce(&mut self, uuid: Uuid) {
+        let Some(port) = self.ports.get(&uuid) else { return };
+        let facts = port.facts.clone();
+        let reference = PodRef { namespace: facts.namespace.clone(), name: facts.name.clone() };
+        if let Some(pod) = self.pods.get(&reference, facts.uid.as_deref()).cloned() {
+            self.enforcement.subject(uuid, &pod.facts);
+            self.peer(&reference, &pod, Some(&facts));
+        }
+        self.port_flows(uuid);
+    }
+
+    /// Puts a port's own flows into the store. Until its pod is known it has none: nobody can say what isolates it. But an
+    /// earlier daemon could, if it has programmed it: then the pod's object is gone, and all that is sure is its node.
+    fn port_flows(&mut self, uuid: Uuid) {
+        let Some(port) = self.ports.get(&uuid) else { return };
+        let orphan = self.synced.contains(&Part::Pods) && port.is_programmed();
+        let shown = self.enforcement.knows(uuid) || orphan;
+        let directions = Direction::ALL;
+        match port.topology().filter(|_| shown) {
+            Some(port) => {
+                self.store.set(&Owner::Port(uuid), pipeline::port(&port));
+                for direction in directions {
+                    let flows = self.enforcement.chain(uuid, &port, direction);
+                    self.store.set(&Owner::Chain(uuid, direction), flows);
+                }
+            }
+            None => self.no_port_flows(uuid),
+        }
+    }
+
+    fn no_port_flows(&mut self, uuid: Uuid) {
+        self.store.remove(&Owner::Port(uuid));
+        for direction in Direction::ALL {
+            self.store.remove(&Owner::Chain(uuid, direction));
+        }
+    }
+
+    /// Brings the store up to date with all events taken in so far.
+    pub fn compile(&mut self) {
+        let Some(own) = &self.own else { return };
+        let families = Families { ipv4: own.pod_cidr.ipv4().is_some(), ipv6: own.pod_cidr.ipv6().is_some() };
+        for port in self.enforcement.compile(families, &mut self.store) {
+            self.port_flows(port);
+        }
+    }
+
+    /// How many things are wrong in the cluster's policies.
+    #[must_use]
+    pub fn policy_problems(&self) -> usize {
+        self.enforcement.problems()
+    }
+
+    /// Whether the datapath tells SCTP associations apart by their ports.
+    pub fn set_tracks_sctp(&mut self, tracks: bool) {
+        if std::mem::replace(&mut self.tracks_sctp, tracks) != tracks {
+            self.node_flows();
+        }
+    }
+
+    /// This node's addresses on its uplink.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        if self.own_addresses != addresses {
+            self.own_addresses = addresses;
+            self.node_flows();
+        }
+    }
+
+    fn node_flows(&mut self) {
+        let Some(own) = &self.own else { return };
+        let node = topology(own, self.tracks_sctp);
+        let gateways = [node.gateway_ipv4.map(IpAddr::V4), node.gateway_ipv6.map(IpAddr::V6)];
+        let addresses: BTreeSet<IpAddr> =
+            gateways.into_iter().flatten().chain(self.own_addresses.iter().copied()).collect();
+        self.store.set(&Owner::Node, pipeline::node(&node));
+        self.store.set(&Owner::OwnNode, enforcement::own_node(addresses));
     }
 
     /// Takes in a change of an interface in the database.
@@ -208,7 +400,7 @@ impl State {
                         pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name),
                         "port removed"
                     );
-                    self.store.remove(&Owner::Port(uuid));
+                    self.drop_port(uuid, &port);
                 } else if let Some(row) = change.before()
                     && self.tunnels.remove(&row.name).is_some()
                 {
@@ -220,10 +412,9 @@ impl State {
 
     /// The database's contents come again from the start: what is not in them is gone.
     pub fn reset_interfaces(&mut self) {
-        for uuid in self.ports.keys() {
-            self.store.remove(&Owner::Port(*uuid));
+        for (uuid, port) in std::mem::take(&mut self.ports) {
+            self.drop_port(uuid, &port);
         }
-        self.ports.clear();
         self.tunnels.clear();
         self.all_remotes();
     }
@@ -233,8 +424,9 @@ impl State {
             Ok(facts) => facts,
             Err(error) => {
                 warn!(port = row.name, %error, "a port that k-vswitch-cni did not write so: it gets no network");
-                self.ports.remove(&uuid);
-                self.store.remove(&Owner::Port(uuid));
+                if let Some(port) = self.ports.remove(&uuid) {
+                    self.drop_port(uuid, &port);
+                }
                 return;
             }
         };
@@ -244,19 +436,6 @@ impl State {
             stamp: row.external_ids.get(ipam::keys::PROGRAMMED).and_then(|stamp| stamp.parse().ok()),
             facts,
         };
-        match port.ofport {
-            Some(ofport) => {
-                let wanted = pipeline::port(&Port {
-                    name: port.name.clone(),
-                    ofport,
-                    mac: MacAddr(port.facts.mac),
-                    ipv4: port.facts.ipv4,
-                    ipv6: port.facts.ipv6,
-                });
-                self.store.set(&Owner::Port(uuid), wanted);
-            }
-            None => self.store.remove(&Owner::Port(uuid)),
-        }
         let is_new = !self.ports.contains_key(&uuid);
         if is_new {
             info!(
@@ -267,6 +446,22 @@ impl State {
             );
         }
         self.ports.insert(uuid, port);
+        self.enforce(uuid);
+    }
+
+    /// Forgets what follows from a port that is gone.
+    fn drop_port(&mut self, uuid: Uuid, port: &LocalPort) {
+        self.enforcement.subject_gone(uuid);
+        self.no_port_flows(uuid);
+        let reference = PodRef { namespace: port.facts.namespace.clone(), name: port.facts.name.clone() };
+        match self.pods.get(&reference, None).cloned() {
+            // Its address is free to be another's, whatever the API still says.
+            Some(pod) => {
+                let facts = Pod { addresses: Vec::new(), ..pod.facts };
+                self.enforcement.peer(&name(&reference), &facts);
+            }
+            None => {}
+        }
     }
 
     fn tunnel_interface(&mut self, row: &Interface) {
@@ -289,9 +484,8 @@ impl State {
         if self.own.as_deref() == Some(&config) {
             return;
         }
-        let node = topology(&config);
-        self.store.set(&Owner::Node, pipeline::node(&node));
         self.own = Some(Arc::new(config));
+        self.node_flows();
         self.all_remotes();
     }
 
@@ -345,21 +539,26 @@ impl State {
     }
 }
 
-fn topology(config: &NodeConfig) -> Node {
-    let gateway_of = |net: ipnet::IpNet| gateway(net);
+fn name(reference: &PodRef) -> Name {
+    Name { namespace: reference.namespace.clone(), name: reference.name.clone() }
+}
+
+fn topology(config: &NodeConfig, tracks_sctp: bool) -> Node {
+    let gateway_of = |net: IpNet| gateway(net);
     Node {
         cluster_ipv4: config.cluster_cidr.ipv4(),
         cluster_ipv6: config.cluster_cidr.ipv6(),
         pods_ipv4: config.pod_cidr.ipv4(),
         pods_ipv6: config.pod_cidr.ipv6(),
         gateway_ipv4: config.pod_cidr.ipv4().and_then(|net| match gateway_of(net.into())? {
-            std::net::IpAddr::V4(address) => Some(address),
-            std::net::IpAddr::V6(_) => None,
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
         }),
         gateway_ipv6: config.pod_cidr.ipv6().and_then(|net| match gateway_of(net.into())? {
-            std::net::IpAddr::V6(address) => Some(address),
-            std::net::IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
         }),
+        tracks_sctp,
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Uplink {
     pub name: String,
     /// Its MTU, bytes.
     pub mtu: u32,
+    /// All addresses on it that are good for more than its link.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Why the uplink is not known.
@@ -33,8 +35,19 @@ pub enum UplinkError {
 /// When there is none.
 pub fn find(address: IpAddr) -> Result<Uplink, UplinkError> {
     let mut netlink = Netlink::open()?;
-    let found = netlink.addresses(None)?.into_iter().find(|a| a.net.addr() == address);
+    let all = netlink.addresses(None)?;
+    let found = all.iter().find(|a| a.net.addr() == address);
     let found = found.ok_or(UplinkError::NoSuchAddress(address))?;
     let link = netlink.link(found.link)?;
-    Ok(Uplink { name: link.name, mtu: link.mtu })
+    let here = all.iter().filter(|a| a.link == found.link).map(|a| a.net.addr());
+    let mut addresses: Vec<IpAddr> = here.filter(|address| !is_link_local(*address)).collect();
+    addresses.sort_unstable();
+    Ok(Uplink { name: link.name, mtu: link.mtu, addresses })
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }

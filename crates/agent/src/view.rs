@@ -9,6 +9,7 @@ pub mod kubernetes;
 use std::collections::HashMap;
 
 use api::NodeConfig;
+use policy::spec::{Labels, NetworkPolicySpec};
 
 /// A change of the view.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +20,19 @@ pub enum ViewEvent {
     NodeUnusable(String, String),
     /// A node is gone.
     NodeGone(String),
-    /// A pod is assigned to this node.
-    Pod(LocalPod),
-    /// A pod of this node is gone.
+    /// A pod of the cluster is new or changed.
+    Pod(Box<ClusterPod>),
+    /// A pod is gone.
     PodGone(PodRef),
-    /// All nodes, or all pods, have been sent once.
+    /// A namespace is new, or its labels changed.
+    Namespace(String, Labels),
+    /// A namespace is gone.
+    NamespaceGone(String),
+    /// A NetworkPolicy is new or changed.
+    Policy(PodRef, Box<NetworkPolicySpec>),
+    /// A NetworkPolicy is gone.
+    PolicyGone(PodRef),
+    /// All objects of one part have been sent once.
     Synced(Part),
 }
 
@@ -32,12 +41,32 @@ pub enum ViewEvent {
 pub enum Part {
     /// Configurations of all nodes.
     Nodes,
-    /// Pods of this node.
+    /// Pods.
     Pods,
+    /// Namespaces.
+    Namespaces,
+    /// NetworkPolicies.
+    Policies,
 }
 
-/// A pod's name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+impl Part {
+    /// All parts, in the order in which they are asked for.
+    pub const ALL: [Self; 4] = [Self::Nodes, Self::Namespaces, Self::Policies, Self::Pods];
+
+    /// Name of the objects' kind, in the plural.
+    #[must_use]
+    pub const fn kinds(self) -> &'static str {
+        match self {
+            Self::Nodes => "VSwitchConfigs",
+            Self::Pods => "Pods",
+            Self::Namespaces => "Namespaces",
+            Self::Policies => "NetworkPolicies",
+        }
+    }
+}
+
+/// A pod's, or another object's, name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodRef {
     /// Its namespace.
     pub namespace: String,
@@ -45,36 +74,50 @@ pub struct PodRef {
     pub name: String,
 }
 
-/// A pod of this node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalPod {
+/// A pod of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterPod {
     /// Its name.
     pub pod: PodRef,
     /// What the runtime may call it: its uid, or for the mirror of a static pod the hash the kubelet uses instead.
     pub uids: Vec<String>,
+    /// The node it is assigned to; empty before that.
+    pub node: String,
+    /// It is on its node's network: policies neither select it nor match it as a pod.
+    pub host_network: bool,
+    /// It has succeeded or failed: its addresses may be others' already.
+    pub ended: bool,
+    /// What policies look at.
+    pub facts: policy::spec::Pod,
 }
 
-/// Which pods this node has, and which it had.
+/// Which pods this node has.
 #[derive(Debug, Default)]
 pub struct LocalPods {
-    present: HashMap<PodRef, LocalPod>,
+    present: HashMap<PodRef, ClusterPod>,
 }
 
 impl LocalPods {
     /// Takes a pod in.
-    pub fn insert(&mut self, pod: LocalPod) {
+    pub fn insert(&mut self, pod: ClusterPod) {
         self.present.insert(pod.pod.clone(), pod);
     }
 
     /// Takes a pod out.
-    pub fn remove(&mut self, pod: &PodRef) -> Option<LocalPod> {
+    pub fn remove(&mut self, pod: &PodRef) -> Option<ClusterPod> {
         self.present.remove(pod)
+    }
+
+    /// The pod with this name and, where known, this uid.
+    #[must_use]
+    pub fn get(&self, pod: &PodRef, uid: Option<&str>) -> Option<&ClusterPod> {
+        self.present.get(pod).filter(|p| uid.is_none_or(|uid| p.uids.iter().any(|u| u == uid)))
     }
 
     /// Whether the pod with this name and, where known, this uid is there.
     #[must_use]
     pub fn contains(&self, pod: &PodRef, uid: Option<&str>) -> bool {
-        self.present.get(pod).is_some_and(|p| uid.is_none_or(|uid| p.uids.iter().any(|u| u == uid)))
+        self.get(pod, uid).is_some()
     }
 
     /// How many there are.
@@ -98,7 +141,11 @@ mod tests {
     fn a_pod_is_known_by_its_name_and_any_of_its_uids() {
         let pod = PodRef { namespace: "a".into(), name: "x".into() };
         let mut pods = LocalPods::default();
-        pods.insert(LocalPod { pod: pod.clone(), uids: vec!["1".into(), "hash".into()] });
+        pods.insert(ClusterPod {
+            pod: pod.clone(),
+            uids: vec!["1".into(), "hash".into()],
+            ..ClusterPod::default()
+        });
         assert!(pods.contains(&pod, Some("hash")));
         assert!(pods.contains(&pod, None));
         assert!(!pods.contains(&pod, Some("2")));

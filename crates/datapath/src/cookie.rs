@@ -5,11 +5,14 @@
 //! +---------------+----------+----------------------------------------+
 //! |    0x6b76     |   kind   |  reason, or hash of the owner's name   |
 //! +---------------+----------+----------------------------------------+
+//!                                 policies: 39  policy id  8 7  rule  0
 //! ```
 //!
 //! They are derived from what they stand for, so a restarted daemon gives every flow the cookie it already has.
 
 use std::fmt;
+
+use policy::rules::{Direction, PolicyId};
 
 /// `kv`: in the cookie of every flow of ours.
 const MAGIC: u64 = 0x6b76;
@@ -44,11 +47,13 @@ pub enum DropReason {
     NotForThisNode = 7,
     /// Nothing matched; packets should not get here.
     Unmatched = 8,
+    /// Connection tracking cannot make sense of it.
+    Invalid = 9,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::UnknownSource,
         Self::Spoofed,
         Self::NeighbourIgnored,
@@ -57,6 +62,7 @@ impl DropReason {
         Self::NoSuchNode,
         Self::NotForThisNode,
         Self::Unmatched,
+        Self::Invalid,
     ];
 }
 
@@ -71,6 +77,7 @@ impl fmt::Display for DropReason {
             Self::NoSuchNode => "no such node",
             Self::NotForThisNode => "not for this node",
             Self::Unmatched => "unmatched",
+            Self::Invalid => "invalid for connection tracking",
         })
     }
 }
@@ -80,6 +87,15 @@ impl Cookie {
     const PORT: u64 = 2;
     const REMOTE: u64 = 3;
     const DROP: u64 = 4;
+    const POLICY: u64 = 5;
+    const ISOLATION: u64 = 6;
+    const IDENTITY: u64 = 7;
+    const CLASS: u64 = 8;
+    const LEARNED: u64 = 9;
+    /// Bits of the rule in a policy's cookie.
+    const RULE_BITS: u32 = 8;
+    /// Stands for every rule from this one on.
+    const LAST_RULE: u64 = (1 << Self::RULE_BITS) - 1;
 
     /// A flow that is there on every node.
     #[must_use]
@@ -103,6 +119,58 @@ impl Cookie {
     #[must_use]
     pub const fn drop(reason: DropReason) -> Self {
         Self::new(Self::DROP, reason as u64)
+    }
+
+    /// A flow of a policy that several of its rules share.
+    #[must_use]
+    pub const fn policy(id: PolicyId) -> Self {
+        Self::new(Self::POLICY, (id.0 as u64) << Self::RULE_BITS)
+    }
+
+    /// A flow whose packets this rule of a policy allows. Rules from the 255th on share a cookie.
+    #[must_use]
+    pub fn rule(id: PolicyId, index: u16) -> Self {
+        let rule = (u64::from(index) + 1).min(Self::LAST_RULE);
+        Self::new(Self::POLICY, u64::from(id.0) << Self::RULE_BITS | rule)
+    }
+
+    /// A flow that drops what no policy allows, to or from the port with this name.
+    #[must_use]
+    pub fn isolation(name: &str, direction: Direction) -> Self {
+        let bit = match direction {
+            Direction::Ingress => 0,
+            Direction::Egress => 1,
+        };
+        Self::new(Self::ISOLATION, hash(name) & !1 | bit)
+    }
+
+    /// A flow that says whose an address is.
+    #[must_use]
+    pub const fn identity() -> Self {
+        Self::new(Self::IDENTITY, 0)
+    }
+
+    /// A flow that gives a class.
+    #[must_use]
+    pub const fn class() -> Self {
+        Self::new(Self::CLASS, 0)
+    }
+
+    /// A flow that the switch learned.
+    #[must_use]
+    pub const fn learned() -> Self {
+        Self::new(Self::LEARNED, 0)
+    }
+
+    /// The policy, and the rule if it is one rule's, whose flow has this cookie.
+    #[must_use]
+    pub fn policy_rule(self) -> Option<(PolicyId, Option<u16>)> {
+        if self.0 >> REF_BITS != OURS >> REF_BITS | Self::POLICY {
+            return None;
+        }
+        let id = u32::try_from(self.0 >> Self::RULE_BITS & u64::from(u32::MAX)).ok()?;
+        let rule = u16::try_from(self.0 & Self::LAST_RULE).ok()?;
+        Some((PolicyId(id), rule.checked_sub(1)))
     }
 
     /// The reason, if this is the cookie of a flow that drops.
@@ -137,6 +205,13 @@ mod tests {
         for reason in DropReason::ALL {
             assert_eq!(Cookie::drop(reason).drop_reason(), Some(reason));
         }
+        let policy = PolicyId(0xfedc_ba98);
+        assert_eq!(Cookie::policy(policy).policy_rule(), Some((policy, None)));
+        assert_eq!(Cookie::rule(policy, 0).policy_rule(), Some((policy, Some(0))));
+        assert_eq!(Cookie::rule(policy, 1000).policy_rule(), Some((policy, Some(254))));
+        assert_eq!(Cookie::port("a").policy_rule(), None);
+        let isolation = |direction| Cookie::isolation("kvs0123456789ab", direction);
+        assert_ne!(isolation(Direction::Ingress), isolation(Direction::Egress));
         assert_eq!(Cookie::remote("node-2"), Cookie::remote("node-2"));
         assert_ne!(Cookie::remote("node-2"), Cookie::remote("node-3"));
         assert_ne!(Cookie::remote("node-2"), Cookie::port("node-2"));

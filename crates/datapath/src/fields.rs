@@ -8,8 +8,50 @@ pub const SOURCE: Subfield = Subfield::new(Field::Reg0, 0, 4);
 /// Where the packet goes, one of [`destination`]; zero until it has been routed. `reg0[4..7]`.
 pub const DESTINATION: Subfield = Subfield::new(Field::Reg0, 4, 4);
 
+/// The packet is a reply of a connection that was allowed, or an error about one: no policy is asked. `reg0[8]`.
+pub const REPLY: Subfield = Subfield::new(Field::Reg0, 8, 1);
+
+/// A policy of the subject allows the packet. `reg0[9]`.
+pub const ALLOWED: Subfield = Subfield::new(Field::Reg0, 9, 1);
+
+/// The peer's address is a pod's. `reg0[10]`.
+pub const PEER_IS_POD: Subfield = Subfield::new(Field::Reg0, 10, 1);
+
 /// The port the packet leaves by, set when it is routed, as [`port`] has it. `reg1`.
 pub const OUTPUT: Subfield = Subfield::new(Field::Reg1, 0, 32);
+
+/// All of the peer's ids and classes, to set them to zero at once. `reg4` to `reg7`.
+pub const PEER: Field = Field::Xxreg1;
+
+/// Id of the peer's namespace, zero if it is no pod. `reg4`.
+pub const NAMESPACE: Field = Field::Reg4;
+
+/// Id of the peer's labels, zero if it is no pod. `reg5`.
+pub const LABELS: Field = Field::Reg5;
+
+/// Class of the peer's namespace. `reg6`.
+pub const NAMESPACE_CLASS: Field = Field::Reg6;
+
+/// Class of the peer's labels. `reg7`.
+pub const LABELS_CLASS: Field = Field::Reg7;
+
+/// Class of the peer's address. `reg8`.
+pub const CIDR_CLASS: Field = Field::Reg8;
+
+/// The policy that is asked. `reg9`.
+pub const POLICY: Field = Field::Reg9;
+
+/// The part of a long chain of policies that comes next, from 0. `reg10`.
+pub const CHAIN_PART: Field = Field::Reg10;
+
+/// The peer's address if it may be a pod's; IPv4 as `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2). `reg12` to `reg15`.
+pub const ADDRESS: Field = Field::Xxreg3;
+
+/// The IPv4 address in [`ADDRESS`]. `reg15`.
+pub const ADDRESS_IPV4: Field = Field::Reg15;
+
+/// The zone of connection tracking in which all of the bridge's connections are: `kv`.
+pub const CT_ZONE: u16 = 0x6b76;
 
 /// A port's number in [`OUTPUT`]. Open vSwitch outputs to a number in a register only if it is one of its own, of 16
 /// bits: the bridge's own interface is 0xfffe there.
@@ -23,10 +65,12 @@ pub const fn port(port: PortNo) -> u32 {
 pub mod source {
     /// A pod of this node.
     pub const POD: u8 = 1;
-    /// The node itself, or what it forwards.
+    /// What the node forwards: packets of others.
     pub const GATEWAY: u8 = 2;
     /// Another node, by the overlay.
     pub const TUNNEL: u8 = 3;
+    /// The node itself.
+    pub const HOST: u8 = 4;
 }
 
 /// Values of [`DESTINATION`].

@@ -12,8 +12,8 @@
 //!   touches a bounded number of flows.
 //! - [`store`] holds what the switch should have, by who wants it, and computes the smallest change.
 //!
-//! Nothing here does I/O. Nothing here floods, and nothing learns: a frame reaches a port only because a flow of that
-//! port's address sent it there.
+//! Nothing here does I/O. Nothing here floods, and no address is learned: a frame reaches a port only because a flow of
+//! that port's address sent it there.
 
 pub mod cookie;
 pub mod fields;

@@ -5,6 +5,10 @@
 //! | classify | 100 | tunnel, gateway and pods' ports |
 //! | spoof-guard | 110, 105, 100 | a pod's solicitations; any other neighbour discovery; its packets |
 //! | neighbour | 110, 100, 10 | what is not answered; what is; everything else goes on |
+//! | connection-state | 300, 200, 100, 0 | invalid; protocols tracked by learned flows; replies; everything else |
+//! | egress, ingress | 200, 150, 100 | what no policy is asked about; the pod's own node; chains |
+//! | verdict | 300, 200, 100 | allowed already; rules; dimensions of rules |
+//! | egress-end, ingress-end | 100, 50 | allowed; not |
 //! | route | 4000, 3000, 2500, 1000 + prefix length, 900 | multicast; local addresses; the rest of what came by a tunnel; pod CIDRs; the outside |
 //! | ttl | 100, 0 | pod to pod; everything else |
 //! | output | 100 | by register |
@@ -12,14 +16,19 @@
 //! Every table ends with a flow of priority 0 that says what became of what nothing matched.
 
 mod classify;
+mod conntrack;
 mod neighbour;
+mod policy;
 mod route;
 mod spoof_guard;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use openflow::{Action, Flow, Match};
 
+pub use self::policy::{chain, cidr_class, identity, labels_class, namespace_class, own_node};
+pub use self::verdict::{Families, verdict};
 use crate::topology::{Node, Port, Remote};
 use crate::{Cookie, DropReason, Table, fields};
 
@@ -32,19 +41,23 @@ fn flow(table: Table, priority: u16, matching: Match, cookie: Cookie) -> Flow {
 #[must_use]
 pub fn node(node: &Node) -> Vec<Flow> {
     let mut flows = classify::node();
-    flows.extend(spoof_guard::node());
+    flows.extend(spoof_guard::node(node));
     flows.extend(neighbour::node(node));
+    flows.extend(conntrack::node(node));
+    flows.extend(policy::node(node));
     flows.extend(route::node(node));
     flows.extend(output());
-    flows.extend(Table::ALL.into_iter().filter(|table| *table != Table::Ttl).map(|table| {
+    flows.extend(Table::ALL.into_iter().filter_map(|table| {
         let reason = match table {
             Table::Classify => DropReason::UnknownSource,
             Table::SpoofGuard => DropReason::Spoofed,
             Table::Neighbour | Table::NeighbourAdvert => DropReason::NeighbourIgnored,
             Table::Route => DropReason::NotRouted,
-            Table::Ttl | Table::Output => DropReason::Unmatched,
+            Table::Conntrack | Table::EgressEnd | Table::IngressEnd | Table::Output => DropReason::Unmatched,
+            // What they do with what nothing matched is said where their other flows are; look-ups just find nothing.
+            _ => return None,
         };
-        flow(table, 0, Match::new(), Cookie::drop(reason))
+        Some(flow(table, 0, Match::new(), Cookie::drop(reason)))
     }));
     flows
 }

@@ -2,20 +2,52 @@
 
 use std::fmt;
 
-/// A flow table. Packets only ever go to a higher one.
+/// A flow table. Packets only ever go to a higher one; look-ups that come back (`resubmit`) may ask a lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Table {
-    /// By `in_port`: pod, tunnel or gateway.
+    /// By `in_port`: pod, tunnel, the node itself or what it forwards.
     Classify = 0,
-    /// A pod may send only its own MAC and addresses.
+    /// A pod may send only its own MAC and addresses; the node, no pod's.
     SpoofGuard = 10,
     /// ARP requests and neighbour solicitations are answered here.
     Neighbour = 20,
     /// Completes an answer to a neighbour solicitation.
     NeighbourAdvert = 21,
+    /// Asks connection tracking for the packet's connection.
+    Conntrack = 30,
+    /// What connection tracking found: replies of allowed connections are told apart.
+    ConnectionState = 31,
+    /// Looked up: replies of protocols that the datapath does not track by ports. Its flows are learned.
+    LearnedReplies = 32,
+    /// Pods whose egress policies isolate: their chains.
+    Egress = 50,
+    /// Looked up: who the destination is.
+    EgressPeer = 51,
+    /// Looked up: a pod's address to its namespace and labels.
+    Identity = 52,
+    /// Looked up: class of the peer's namespace.
+    NamespaceClass = 53,
+    /// Looked up: class of the peer's labels.
+    LabelsClass = 54,
+    /// Looked up: class of the destination's address.
+    EgressCidr = 55,
+    /// Looked up: class of the source's address.
+    IngressCidr = 56,
+    /// Looked up: whether one policy allows the packet.
+    Verdict = 60,
+    /// Whether any of the sender's policies allows it.
+    EgressEnd = 61,
     /// By destination address: which port, which MAC, which tunnel.
     Route = 100,
+    /// Pods whose ingress policies isolate: their chains.
+    Ingress = 110,
+    /// Looked up: who the source is.
+    IngressPeer = 111,
+    /// Whether any of the receiver's policies allows it.
+    IngressEnd = 112,
+    /// New connections are remembered.
+    Commit = 140,
     /// One hop less for packets from pod to pod.
     Ttl = 150,
     /// Out of the port that was found.
@@ -23,16 +55,38 @@ pub enum Table {
 }
 
 impl Table {
-    /// All tables, in the order in which packets pass them.
-    pub const ALL: [Self; 7] = [
+    /// All tables, by number.
+    pub const ALL: [Self; 23] = [
         Self::Classify,
         Self::SpoofGuard,
         Self::Neighbour,
         Self::NeighbourAdvert,
+        Self::Conntrack,
+        Self::ConnectionState,
+        Self::LearnedReplies,
+        Self::Egress,
+        Self::EgressPeer,
+        Self::Identity,
+        Self::NamespaceClass,
+        Self::LabelsClass,
+        Self::EgressCidr,
+        Self::IngressCidr,
+        Self::Verdict,
+        Self::EgressEnd,
         Self::Route,
+        Self::Ingress,
+        Self::IngressPeer,
+        Self::IngressEnd,
+        Self::Commit,
         Self::Ttl,
         Self::Output,
     ];
+
+    /// Whether its flows are the switch's own, made by flows of ours that learn: they are not the daemon's to compare.
+    #[must_use]
+    pub const fn is_learned(number: u8) -> bool {
+        number == Self::LearnedReplies.number()
+    }
 
     /// Its number.
     #[must_use]
@@ -48,7 +102,23 @@ impl Table {
             Self::SpoofGuard => "spoof-guard",
             Self::Neighbour => "neighbour",
             Self::NeighbourAdvert => "neighbour-advert",
+            Self::Conntrack => "conntrack",
+            Self::ConnectionState => "connection-state",
+            Self::LearnedReplies => "learned-replies",
+            Self::Egress => "egress",
+            Self::EgressPeer => "egress-peer",
+            Self::Identity => "identity",
+            Self::NamespaceClass => "namespace-class",
+            Self::LabelsClass => "labels-class",
+            Self::EgressCidr => "egress-cidr",
+            Self::IngressCidr => "ingress-cidr",
+            Self::Verdict => "verdict",
+            Self::EgressEnd => "egress-end",
             Self::Route => "route",
+            Self::Ingress => "ingress",
+            Self::IngressPeer => "ingress-peer",
+            Self::IngressEnd => "ingress-end",
+            Self::Commit => "commit",
             Self::Ttl => "ttl",
             Self::Output => "output",
         }

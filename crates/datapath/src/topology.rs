@@ -9,6 +9,16 @@ use openflow::{MacAddr, PortNo};
 /// answered with it.
 pub const ROUTER_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 1]);
 
+/// MAC of the next hop that only packets of the node itself have, not those it forwards: so the two are told apart, on
+/// every datapath, by nothing that others could forge.
+pub const HOST_ROUTER_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 3]);
+
+/// IPv4 address of that next hop; it is known on the bridge only. (RFC 3927: link-local.)
+pub const HOST_ROUTER_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 107, 118);
+
+/// IPv6 address of that next hop.
+pub const HOST_ROUTER_IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x6b76, 1);
+
 /// MAC of the bridge's own interface, on every node.
 pub const GATEWAY_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 2]);
 
@@ -30,6 +40,9 @@ pub struct Node {
     pub gateway_ipv4: Option<Ipv4Addr>,
     /// The node's own IPv6 address on the bridge.
     pub gateway_ipv6: Option<Ipv6Addr>,
+    /// Whether connection tracking tells associations of SCTP apart by their ports. Open vSwitch's userspace datapath
+    /// did not before 3.2.
+    pub tracks_sctp: bool,
 }
 
 /// A port of the bridge with a pod behind it.

@@ -34,6 +34,7 @@ mod netlink;
 mod netns;
 pub mod nft;
 pub mod route;
+pub mod rule;
 pub mod sysctl;
 
 pub use address::Address;
@@ -43,3 +44,4 @@ pub use neighbour::Neighbour;
 pub use netlink::Netlink;
 pub use netns::{Netns, NetnsId};
 pub use route::Route;
+pub use rule::OwnPacketsRule;

@@ -1,4 +1,4 @@
-//! Routes of the main table.
+//! Routes.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,10 @@ const RTM_GETROUTE: u16 = 26;
 /// `RTPROT_STATIC`: a route an administrator, or a program like this one, put there.
 pub const PROTOCOL_STATIC: u8 = 4;
 
-/// A unicast route of the main table.
+/// The main table (`RT_TABLE_MAIN`).
+pub const MAIN_TABLE: u32 = RouteHeader::RT_TABLE_MAIN as u32;
+
+/// A unicast route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// Where it leads; the host bits are zero.
@@ -40,6 +43,8 @@ pub struct Route {
     pub metric: Option<u32>,
     /// Who made it (`RTPROT_*`).
     pub protocol: u8,
+    /// The table it is in.
+    pub table: u32,
 }
 
 impl Route {
@@ -55,6 +60,7 @@ impl Route {
             mtu: None,
             metric: None,
             protocol: PROTOCOL_STATIC,
+            table: MAIN_TABLE,
         }
     }
 
@@ -92,12 +98,19 @@ impl Route {
         self
     }
 
+    /// In another table than the main one.
+    #[must_use]
+    pub fn in_table(mut self, table: u32) -> Self {
+        self.table = table;
+        self
+    }
+
     fn message(&self) -> RouteMessage {
         let mut message = RouteMessage::default();
         message.header = RouteHeader {
             address_family: family(self.destination),
             destination_prefix_length: self.destination.prefix_len(),
-            table: RouteHeader::RT_TABLE_MAIN,
+            table: u8::try_from(self.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
             protocol: RouteProtocol::from(self.protocol),
             scope: if self.via.is_some() { RouteScope::Universe } else { RouteScope::Link },
             kind: RouteType::Unicast,
@@ -107,6 +120,7 @@ impl Route {
         let attributes = &mut message.attributes;
         attributes.push(RouteAttribute::Destination(self.destination.network().into()));
         attributes.push(RouteAttribute::Oif(self.link));
+        attributes.push(RouteAttribute::Table(self.table));
         attributes.extend(self.via.map(|ip| RouteAttribute::Gateway(ip.into())));
         attributes.extend(self.source.map(|ip| RouteAttribute::PrefSource(ip.into())));
         attributes.extend(self.metric.map(RouteAttribute::Priority));
@@ -124,9 +138,10 @@ impl Route {
         if header.kind != RouteType::Unicast || header.flags.contains(RouteFlags::Cloned) {
             return None;
         }
-        let (mut destination, mut table, mut link) = (unspecified, u32::from(header.table), None);
+        let (mut destination, mut link) = (unspecified, None);
         let mut route = Self::on_link(IpNet::new(unspecified, 0).ok()?, 0);
         route.protocol = header.protocol.into();
+        route.table = header.table.into();
         route.onlink = header.flags.contains(RouteFlags::Onlink);
         for attribute in &message.attributes {
             match attribute {
@@ -134,7 +149,7 @@ impl Route {
                 RouteAttribute::Gateway(address) => route.via = ip(address),
                 RouteAttribute::PrefSource(address) => route.source = ip(address),
                 RouteAttribute::Oif(index) => link = Some(*index),
-                RouteAttribute::Table(id) => table = *id,
+                RouteAttribute::Table(id) => route.table = *id,
                 RouteAttribute::Priority(metric) => route.metric = Some(*metric),
                 RouteAttribute::Metrics(metrics) => {
                     route.mtu = metrics.iter().find_map(|metric| match metric {
@@ -147,7 +162,7 @@ impl Route {
         }
         route.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
         route.link = link?;
-        (table == u32::from(RouteHeader::RT_TABLE_MAIN)).then_some(route)
+        Some(route)
     }
 }
 
@@ -169,19 +184,28 @@ impl Netlink {
         self.change(|| describe("delete the route", route), RTM_DELROUTE, 0, &route.message())
     }
 
-    /// The unicast routes of the main table, both families. Routes with several next hops are left out.
+    /// The unicast routes of a table, both families. Routes with several next hops are left out.
     ///
     /// # Errors
     /// [`crate::Error::Kernel`].
-    pub fn routes(&mut self) -> Result<Vec<Route>> {
+    pub fn routes_in(&mut self, table: u32) -> Result<Vec<Route>> {
         let mut routes = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut message = RouteMessage::default();
             message.header.address_family = family;
             let found: Vec<RouteMessage> = self.dump(|| "list routes".to_owned(), RTM_GETROUTE, &message)?;
-            routes.extend(found.iter().filter_map(Route::from_message));
+            let found = found.iter().filter_map(Route::from_message);
+            routes.extend(found.filter(|route| route.table == table));
         }
         Ok(routes)
+    }
+
+    /// The unicast routes of the main table, as [`Self::routes_in`] has them.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`].
+    pub fn routes(&mut self) -> Result<Vec<Route>> {
+        self.routes_in(MAIN_TABLE)
     }
 
     /// The route a packet of this host to `destination` would take. Its `destination` is the single address.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use host::{Error, Netlink, Netns, Route, Veth, ethtool, nft, sysctl};
+use host::{Error, Netlink, Netns, OwnPacketsRule, Route, Veth, ethtool, nft, sysctl};
 use ipnet::IpNet;
 
 /// A namespace that is deleted with the value.
@@ -268,6 +268,36 @@ fn addresses_are_replaced_listed_and_deleted() {
         assert!(netlink.delete_address(link, address).unwrap_err().is_not_found());
     }
     assert!(netlink.addresses(Some(link)).unwrap().iter().all(|a| a.net.to_string().starts_with("fe80")));
+}
+
+#[test]
+fn own_packets_take_the_routes_of_a_table_of_their_own() {
+    if !privileged() {
+        return;
+    }
+    let netns = TestNetns::new();
+    let link = netns.interface("up0");
+    let mut netlink = netns.netlink();
+    netlink.add_address(link, net("192.0.2.1/32")).unwrap();
+    for (ipv4, destination, via) in [(true, "10.9.0.0/16", "169.254.1.1"), (false, "fd09::/48", "fe80::1:1")]
+    {
+        let route = Route::via(net(destination), ip(via), link).with_onlink().in_table(0x6b76);
+        netlink.replace_route(&route).unwrap();
+        let there = netlink.routes_in(0x6b76).unwrap();
+        assert!(there.iter().any(|found| found.via == Some(ip(via))), "{there:?}");
+        assert!(!netlink.routes().unwrap().iter().any(|found| found.destination == net(destination)));
+        let host_in_it = net(destination).hosts().next().unwrap();
+        assert!(netlink.route_to(host_in_it).is_err());
+        let rule = OwnPacketsRule { ipv4, table: 0x6b76, priority: 0x6b76 };
+        netlink.add_rule(rule).unwrap();
+        assert!(netlink.add_rule(rule).is_err());
+        assert!(netlink.rules().unwrap().contains(&rule));
+        assert_eq!(netlink.route_to(host_in_it).unwrap().unwrap().via, Some(ip(via)));
+        netlink.delete_rule(rule).unwrap();
+        assert!(netlink.delete_rule(rule).unwrap_err().is_not_found());
+        netlink.delete_route(&route).unwrap();
+        assert!(netlink.routes_in(0x6b76).unwrap().iter().all(|found| found.destination != net(destination)));
+    }
 }
 
 #[test]

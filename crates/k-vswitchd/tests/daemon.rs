@@ -82,7 +82,7 @@ async fn a_port_is_stamped_when_its_flows_are_in_the_switch_and_forgotten_when_i
     node.configure(1, json!({})).await;
     node.ready(&[]).await;
     let before = node.flows();
-    let port = node.add_pod("web", 2);
+    let port = node.add_pod("web", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&port)).await;
     let with = node.flows();
     assert_eq!(with.len(), before.len() + 9);
@@ -145,7 +145,7 @@ async fn a_restart_with_nothing_changed_sends_nothing() {
     node.configure(1, json!({})).await;
     node.configure(2, json!({})).await;
     node.ready(&[]).await;
-    let port = node.add_pod("web", 2);
+    let port = node.add_pod("web", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&port)).await;
     let before = node.flows();
     node.kill_daemon();
@@ -168,11 +168,11 @@ async fn a_pod_that_came_while_the_daemon_was_down_is_programmed_when_it_is_up()
     let mut node = node!();
     node.configure(1, json!({})).await;
     node.ready(&[]).await;
-    let gone = node.add_pod("gone", 2);
+    let gone = node.add_pod("gone", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&gone)).await;
     node.kill_daemon();
     node.vsctl(&["del-port", "k-vswitch0", &gone]);
-    let come = node.add_pod("come", 3);
+    let come = node.add_pod("come", 3).await;
     node.ready(&[]).await;
     node.until("the new port is stamped", async || node.is_programmed(&come)).await;
     let flows = node.flows();
@@ -208,7 +208,7 @@ async fn a_restarted_switch_is_programmed_anew() {
     node.configure(1, json!({})).await;
     node.configure(2, json!({})).await;
     node.ready(&[]).await;
-    let port = node.add_pod("web", 2);
+    let port = node.add_pod("web", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&port)).await;
     let before = node.flows();
     node.kill_vswitchd();
@@ -225,7 +225,7 @@ async fn a_restarted_switch_is_programmed_anew() {
         "the host's side is back as well"
     );
     node.restart_ovsdb();
-    let another = node.add_pod("after", 3);
+    let another = node.add_pod("after", 3).await;
     node.until("a restarted database is followed", async || node.is_programmed(&another)).await;
 }
 
@@ -237,7 +237,7 @@ async fn without_the_api_everything_stays_even_through_a_restart() {
     node.ready(&[]).await;
     let before = node.flows();
     node.api.faults().set_available(false);
-    let port = node.add_pod("web", 2);
+    let port = node.add_pod("web", 2).await;
     node.until("pods still come", async || node.is_programmed(&port)).await;
     let with = node.flows();
     assert!(with.len() > before.len());
@@ -314,7 +314,7 @@ async fn ports_whose_veth_pair_is_gone_are_removed() {
     let mut node = node!();
     node.configure(1, json!({})).await;
     node.ready(&[]).await;
-    let (stays, goes) = (node.add_pod("stays", 2), node.add_pod("goes", 3));
+    let (stays, goes) = (node.add_pod("stays", 2).await, node.add_pod("goes", 3).await);
     node.until("both are stamped", async || node.is_programmed(&stays) && node.is_programmed(&goes)).await;
     node.exec(&["ip", "link", "del", &goes]);
     // Ten seconds of grace, looked at every five.
@@ -331,7 +331,7 @@ async fn the_mtu_follows_the_uplink() {
     let mut node = node!();
     node.configure(1, json!({})).await;
     node.ready(&[]).await;
-    let port = node.add_pod("web", 2);
+    let port = node.add_pod("web", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&port)).await;
     node.vsctl(&["set", "interface", "br-phy", "mtu_request=1400"]);
     node.until("facts and the bridge's interface have the new MTU", async || {

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use datapath::Change;
-use openflow::{FlowMod, FlowRequest, Message};
-use ovs::openflow::{BundleError, SessionError};
+use datapath::{Change, Table};
+use openflow::{FlowMod, FlowRequest, Message, MultipartReply, MultipartRequest};
+use ovs::openflow::{BundleError, Session, SessionError};
 use ovsdb::tables::Interface;
 use ovsdb::{Condition, Mutation, OpResult, Operation, TableRow as _};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::{Daemon, DaemonError};
+use crate::bridge::Datapath;
 
 /// Time for the answer to a transaction.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,13 +22,33 @@ impl Daemon {
         let Some(session) = self.session.clone() else { return Ok(0) };
         let flows = session.flows(FlowRequest::default()).await?;
         let number = flows.len();
-        let surprises = self.state.store().read_back(flows.into_iter().map(|found| found.flow));
+        let flows = flows.into_iter().map(|found| found.flow).filter(|flow| !Table::is_learned(flow.table));
+        self.state.compile();
+        let surprises = self.state.store().read_back(flows);
         debug!(flows = number, surprises, "read the switch's flows back");
         Ok(surprises)
     }
 
+    /// Whether the switch's connection tracking tells SCTP associations apart by their ports: Open vSwitch's userspace
+    /// datapath does from 3.2 on. What cannot be found out is taken as no.
+    async fn tracks_sctp(&self, session: &Session) -> Result<bool, SessionError> {
+        if self.datapath == Datapath::System {
+            return Ok(true);
+        }
+        let answers = session.multipart(MultipartRequest::Desc).await?;
+        let software = answers.into_iter().find_map(|answer| match answer {
+            MultipartReply::Desc(desc) => Some(desc.software),
+            _ => None,
+        });
+        Ok(software.as_deref().and_then(release).is_some_and(|release| release >= (3, 2)))
+    }
+
     /// Reads the switch's flows, without which nothing can be programmed.
-    async fn read_again(&mut self) -> bool {
+    async fn read_again(&mut self, session: &Session) -> bool {
+        match self.tracks_sctp(session).await {
+            Ok(tracks) => self.state.set_tracks_sctp(tracks),
+            Err(error) => debug!(%error, "the switch does not say what it is"),
+        }
         match self.read_back().await {
             Ok(_) => {
                 self.unread = false;
@@ -43,9 +64,10 @@ impl Daemon {
     /// Sends what differs, as one bundle. Whether the switch took them, but for those in `refused`.
     pub(super) async fn program(&mut self) -> bool {
         let Some(session) = self.session.clone() else { return false };
-        if self.unread && !self.read_again().await {
+        if self.unread && !self.read_again(&session).await {
             return false;
         }
+        self.state.compile();
         let mut changes = self.state.store().changes();
         self.refused.clear();
         while !changes.is_empty() {
@@ -139,6 +161,12 @@ impl Daemon {
         self.warmed.clear();
         Ok(())
     }
+}
+
+/// The first two numbers of a version.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn message(change: &Change) -> Message {

@@ -23,6 +23,7 @@ impl Daemon {
             return Ok(());
         }
         let Some(uplink) = self.uplink.clone() else { return Ok(()) };
+        self.state.set_own_addresses(uplink.addresses.clone());
         let mtu = own.mtu.unwrap_or_else(|| mtu::pod_mtu(uplink.mtu, own.overlay_type, own.overlay_ip));
         if !self.bridge(BridgePlan::new(&self.options.bridge, self.datapath, &own, mtu)).await {
             return Ok(());

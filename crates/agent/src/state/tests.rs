@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::view::{LocalPod, PodRef};
+use crate::view::{ClusterPod, PodRef};
 
 fn config(n: u8) -> NodeConfig {
     NodeConfig {
@@ -47,16 +47,50 @@ fn tunnel(ofport: Option<i64>) -> Interface {
     Interface { name: "kvs-vxlan".into(), kind: "vxlan".into(), ofport, ..Interface::default() }
 }
 
+fn pod(n: u8) -> ClusterPod {
+    ClusterPod {
+        pod: PodRef { namespace: "default".into(), name: format!("pod-{n}") },
+        uids: vec![format!("uid-{n}")],
+        node: "node-1".into(),
+        facts: Pod {
+            namespace: "default".into(),
+            labels: [("n".to_owned(), n.to_string())].into(),
+            addresses: vec![[10, 0, 1, n].into()],
+            ..Pod::default()
+        },
+        ..ClusterPod::default()
+    }
+}
+
+fn deny_all(direction: &str) -> Box<policy::spec::NetworkPolicySpec> {
+    Box::new(policy::spec::NetworkPolicySpec {
+        policy_types: Some(vec![direction.to_owned()]),
+        ..policy::spec::NetworkPolicySpec::default()
+    })
+}
+
+fn policy(name: &str) -> PodRef {
+    PodRef { namespace: "default".into(), name: name.into() }
+}
+
+/// Knows the node, a namespace, and the pods that rows in these tests are about.
 fn ready() -> State {
     let mut state = State::new("node-1");
     state.view(ViewEvent::Node(Box::new(config(1))));
-    state.view(ViewEvent::Synced(Part::Nodes));
+    state.view(ViewEvent::Namespace("default".into(), policy::spec::Labels::new()));
+    for n in [5, 6] {
+        state.view(ViewEvent::Pod(Box::new(pod(n))));
+    }
+    for part in Part::ALL {
+        state.view(ViewEvent::Synced(part));
+    }
     state.interface(&inserted(200, tunnel(Some(9))));
     state
 }
 
 /// Sends the changes to an imaginary switch; returns how many there were.
 fn settle(state: &mut State) -> usize {
+    state.compile();
     let changes = state.store().changes();
     state.store().acknowledge(&changes);
     changes.len()
@@ -71,6 +105,12 @@ fn nothing_is_touched_before_all_nodes_and_this_one_are_known() {
     state.view(ViewEvent::NodeUnusable("node-1".into(), "no podCIDR".into()));
     assert_eq!(state.waits_for().as_deref(), Some("no podCIDR"));
     state.view(ViewEvent::Node(Box::new(config(1))));
+    for (part, kinds) in
+        [(Part::Namespaces, "Namespaces"), (Part::Policies, "NetworkPolicies"), (Part::Pods, "Pods")]
+    {
+        assert!(state.waits_for().unwrap().contains(&format!("list of {kinds}")));
+        state.view(ViewEvent::Synced(part));
+    }
     assert_eq!(state.waits_for(), None);
 }
 
@@ -79,6 +119,9 @@ fn the_work_for_one_event_does_not_grow_with_the_cluster() {
     let mut state = ready();
     for n in 2..=250 {
         state.view(ViewEvent::Node(Box::new(config(n))));
+    }
+    for n in 2..=101 {
+        state.view(ViewEvent::Pod(Box::new(pod(n))));
     }
     for n in 2..=100 {
         state.interface(&inserted(n, pod_row(n, Some(n.into()), None)));
@@ -152,7 +195,7 @@ fn the_database_anew_leaves_only_what_is_in_it() {
     state.reset_interfaces();
     state.interface(&inserted(200, tunnel(Some(9))));
     state.interface(&inserted(6, pod_row(6, Some(6), Some(6))));
-    assert_eq!(settle(&mut state), 5, "only the port that is gone");
+    assert_eq!(settle(&mut state), 6, "only the port that is gone, and whose its address was");
     let left: BTreeSet<Uuid> = state.ports().map(|(uuid, _)| uuid).collect();
     assert_eq!(left, BTreeSet::from([uuid(6)]));
 }
@@ -172,10 +215,75 @@ fn what_is_in_force_stays_when_this_nodes_configuration_goes_wrong() {
 
 #[test]
 fn pods_count_only_once_they_have_been_listed() {
-    let mut state = ready();
-    let pod = PodRef { namespace: "a".into(), name: "x".into() };
-    state.view(ViewEvent::Pod(LocalPod { pod, uids: vec![] }));
+    let mut state = State::new("node-1");
+    state.view(ViewEvent::Pod(Box::new(pod(9))));
     assert!(state.pods().is_none());
     state.view(ViewEvent::Synced(Part::Pods));
     assert_eq!(state.pods().unwrap().len(), 1);
+}
+
+#[test]
+fn a_port_has_no_network_before_its_pod_is_known() {
+    let mut state = ready();
+    settle(&mut state);
+    state.interface(&inserted(9, pod_row(9, Some(9), None)));
+    assert_eq!((settle(&mut state), state.unstamped()), (0, vec![]));
+    // Another pod of this name, whose labels may be others.
+    state.view(ViewEvent::Pod(Box::new(ClusterPod { uids: vec!["old".into()], ..pod(9) })));
+    settle(&mut state);
+    assert_eq!(state.unstamped(), vec![]);
+    state.view(ViewEvent::Pod(Box::new(pod(9))));
+    assert!(settle(&mut state) > 0);
+    assert_eq!(state.unstamped(), vec![(uuid(9), 9)]);
+}
+
+#[test]
+fn a_pod_is_isolated_from_its_first_flow_on() {
+    let mut state = ready();
+    state.view(ViewEvent::Policy(policy("deny"), deny_all("Ingress")));
+    settle(&mut state);
+    state.interface(&inserted(5, pod_row(5, Some(5), None)));
+    state.compile();
+    let tables: BTreeSet<u8> = state.store().changes().iter().map(|change| change.key().table).collect();
+    assert!(tables.contains(&datapath::Table::Ingress.number()), "{tables:?}");
+    assert!(!tables.contains(&datapath::Table::Egress.number()), "{tables:?}");
+    settle(&mut state);
+    state.view(ViewEvent::PolicyGone(policy("deny")));
+    assert_eq!(settle(&mut state), 2, "the chain and its end");
+}
+
+#[test]
+fn a_pod_keeps_its_policies_until_its_port_is_gone() {
+    let mut state = ready();
+    state.view(ViewEvent::Policy(policy("deny"), deny_all("Egress")));
+    state.interface(&inserted(5, pod_row(5, Some(5), Some(5))));
+    settle(&mut state);
+    state.view(ViewEvent::PodGone(pod(5).pod));
+    assert_eq!(settle(&mut state), 1, "only its address is no pod's any more");
+    let mut again = ready();
+    again.view(ViewEvent::PodGone(pod(5).pod));
+    again.interface(&inserted(5, pod_row(5, Some(5), Some(5))));
+    again.compile();
+    let tables: Vec<u8> = again.store().changes().iter().map(|change| change.key().table).collect();
+    for table in [datapath::Table::Egress, datapath::Table::Ingress] {
+        assert!(tables.contains(&table.number()), "a restarted daemon isolates it in both directions");
+    }
+}
+
+#[test]
+fn a_local_pod_is_known_by_its_ports_address_before_the_api_knows_it() {
+    let mut state = ready();
+    let mut early = pod(7);
+    early.facts.addresses.clear();
+    state.view(ViewEvent::Pod(Box::new(early)));
+    state.interface(&inserted(7, pod_row(7, Some(7), None)));
+    state.compile();
+    let is_identity = |key: &FlowKey| key.table == datapath::Table::Identity.number();
+    let known = state.store().changes().iter().filter(|change| is_identity(&change.key())).count();
+    assert_eq!(known, 3, "this pod's, and those of two others");
+    settle(&mut state);
+    state.interface(&RowChange::Deleted { uuid: uuid(7), row: pod_row(7, Some(7), None).into() });
+    state.compile();
+    let changes = state.store().changes();
+    assert!(changes.iter().any(|change| is_identity(&change.key())), "its address is free");
 }

@@ -3,7 +3,7 @@ use ovsdb::RowChange;
 use ovsdb::tables::Interface;
 
 use super::*;
-use crate::view::{LocalPod, Part, ViewEvent};
+use crate::view::{ClusterPod, Part, ViewEvent};
 
 const GRACE: Grace = Grace { link: Duration::from_secs(10), pod: Duration::from_secs(60) };
 
@@ -32,8 +32,13 @@ fn state() -> State {
     state
 }
 
-fn pod() -> LocalPod {
-    LocalPod { pod: PodRef { namespace: "default".into(), name: "web".into() }, uids: vec!["u".into()] }
+fn pod() -> ClusterPod {
+    ClusterPod {
+        pod: PodRef { namespace: "default".into(), name: "web".into() },
+        uids: vec!["u".into()],
+        node: "node-1".into(),
+        ..ClusterPod::default()
+    }
 }
 
 fn links() -> HashSet<String> {
@@ -56,7 +61,7 @@ fn a_port_without_its_veth_pair_goes_after_the_grace() {
 #[test]
 fn a_pod_that_was_seen_and_is_gone_goes_after_the_grace() {
     let (mut state, mut sweeper, start) = (state(), Sweeper::default(), Instant::now());
-    state.view(ViewEvent::Pod(pod()));
+    state.view(ViewEvent::Pod(Box::new(pod())));
     state.view(ViewEvent::Synced(Part::Pods));
     assert_eq!(sweeper.look(&state, &links(), GRACE, start), vec![]);
     state.view(ViewEvent::PodGone(pod().pod));

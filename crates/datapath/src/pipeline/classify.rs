@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use openflow::{Action, Field, Flow, Match, PortNo};
 
 use super::flow;
-use crate::topology::{Port, Remote, TUNNEL_KEY};
+use crate::topology::{HOST_ROUTER_MAC, Port, Remote, TUNNEL_KEY};
 use crate::{Cookie, Table, fields};
 
 const PRIORITY: u16 = 100;
@@ -19,7 +19,13 @@ fn from(matching: Match, cookie: Cookie, source: u8, next: Table) -> Flow {
 
 pub(super) fn node() -> Vec<Flow> {
     let local = Match::new().in_port(PortNo::LOCAL);
-    vec![from(local, Cookie::fixed(), fields::source::GATEWAY, Table::Neighbour)]
+    let own = local.clone().eth_dst(HOST_ROUTER_MAC);
+    vec![
+        from(local, Cookie::fixed(), fields::source::GATEWAY, Table::SpoofGuard),
+        flow(Table::Classify, PRIORITY + 10, own, Cookie::fixed())
+            .actions([Action::load(fields::SOURCE, fields::source::HOST)])
+            .goto_table(Table::SpoofGuard.number()),
+    ]
 }
 
 pub(super) fn port(port: &Port) -> Vec<Flow> {
@@ -43,7 +49,7 @@ pub(super) fn remote(remote: &Remote) -> Vec<Flow> {
                 IpNet::V4(net) => outer.clone().ipv4().ipv4_src(net),
                 IpNet::V6(net) => outer.clone().ipv6().ipv6_src(net),
             };
-            from(matching, Cookie::remote(&remote.name), fields::source::TUNNEL, Table::Route)
+            from(matching, Cookie::remote(&remote.name), fields::source::TUNNEL, Table::Conntrack)
         })
         .collect()
 }

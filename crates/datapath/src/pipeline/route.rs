@@ -42,7 +42,7 @@ fn deliver(
             Action::load(fields::DESTINATION, destination),
             Action::load(fields::OUTPUT, fields::port(port)),
         ])
-        .goto_table(Table::Ttl.number())
+        .goto_table(Table::Ingress.number())
 }
 
 fn to_gateway(priority: u16, matching: Match) -> Flow {

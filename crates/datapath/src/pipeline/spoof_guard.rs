@@ -1,10 +1,10 @@
-//! A pod may send only its own MAC and addresses.
+//! A pod may send only its own MAC and addresses; the node, any but pods'.
 
 use ipnet::Ipv6Net;
 use openflow::{Flow, Match, PortNo};
 
 use super::flow;
-use crate::topology::Port;
+use crate::topology::{Node, Port};
 use crate::{Cookie, DropReason, Table};
 
 /// ICMPv6 types of neighbour discovery (RFC 4861 section 4): router solicitation and advertisement, neighbour
@@ -16,13 +16,25 @@ fn link_local() -> Ipv6Net {
     Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)
 }
 
-pub(super) fn node() -> Vec<Flow> {
-    NEIGHBOUR_DISCOVERY
+pub(super) fn node(node: &Node) -> Vec<Flow> {
+    let mut flows: Vec<Flow> = NEIGHBOUR_DISCOVERY
         .map(|kind| {
             let matching = Match::new().icmpv6().icmpv6_type(kind);
             flow(Table::SpoofGuard, 105, matching, Cookie::drop(DropReason::NeighbourIgnored))
         })
-        .collect()
+        .collect();
+    // What the node forwards must not pass for a pod's: policies would take it for that pod's.
+    let local = || Match::new().in_port(PortNo::LOCAL);
+    let on = |priority: u16, matching: Match| {
+        flow(Table::SpoofGuard, priority, matching, Cookie::fixed()).goto_table(Table::Neighbour.number())
+    };
+    let forged = |matching: Match| flow(Table::SpoofGuard, 120, matching, Cookie::drop(DropReason::Spoofed));
+    flows.push(on(110, local()));
+    flows.extend(node.cluster_ipv4.map(|pods| forged(local().ipv4().ipv4_src(pods))));
+    flows.extend(node.cluster_ipv6.map(|pods| forged(local().ipv6().ipv6_src(pods))));
+    flows.extend(node.gateway_ipv4.map(|own| on(130, local().ipv4().ipv4_src(own))));
+    flows.extend(node.gateway_ipv6.map(|own| on(130, local().ipv6().ipv6_src(own))));
+    flows
 }
 
 pub(super) fn port(port: &Port) -> Vec<Flow> {
@@ -32,12 +44,12 @@ pub(super) fn port(port: &Port) -> Vec<Flow> {
     if let Some(address) = port.ipv4 {
         let packet = own.clone().ipv4().ipv4_src(address);
         let arp = own.clone().arp().arp_sha(port.mac).arp_spa(address);
-        flows.push(flow(Table::SpoofGuard, 100, packet, cookie).goto_table(Table::Route.number()));
+        flows.push(flow(Table::SpoofGuard, 100, packet, cookie).goto_table(Table::Conntrack.number()));
         flows.push(flow(Table::SpoofGuard, 100, arp, cookie).goto_table(Table::Neighbour.number()));
     }
     if let Some(address) = port.ipv6 {
         let packet = own.clone().ipv6().ipv6_src(address);
-        flows.push(flow(Table::SpoofGuard, 100, packet, cookie).goto_table(Table::Route.number()));
+        flows.push(flow(Table::SpoofGuard, 100, packet, cookie).goto_table(Table::Conntrack.number()));
         for source in [Ipv6Net::from(address), link_local()] {
             let solicit = own.clone().nd_solicit().ipv6_src(source).nd_sll(port.mac);
             flows.push(flow(Table::SpoofGuard, 110, solicit, cookie).goto_table(Table::Neighbour.number()));

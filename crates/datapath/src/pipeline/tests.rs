@@ -10,6 +10,7 @@ fn a_node() -> Node {
         pods_ipv6: Some("fd00:0:0:1::/64".parse().unwrap()),
         gateway_ipv4: Some("10.0.1.1".parse().unwrap()),
         gateway_ipv6: Some("fd00:0:0:1::1".parse().unwrap()),
+        tracks_sctp: false,
     }
 }
 
@@ -83,5 +84,112 @@ fn packets_only_go_to_higher_tables() {
             assert!(next > flow.table, "{flow}");
             assert!(Table::ALL.iter().any(|table| table.number() == next), "{flow}");
         }
+    }
+}
+
+mod policies {
+    use std::collections::BTreeSet;
+
+    use ::policy::rules::{
+        CidrEntry, ClassId, Direction, Identity, LabelsId, NamespaceId, Namespaces, Peer, Peers, PolicyId,
+        PortMatch, Ports, Protocol, Rule, Verdict,
+    };
+
+    use super::*;
+
+    const BOTH: Families = Families { ipv4: true, ipv6: true };
+
+    fn classes(ids: &[u32]) -> BTreeSet<ClassId> {
+        ids.iter().copied().map(ClassId).collect()
+    }
+
+    fn peer() -> Peer {
+        Peer { pods_only: false, namespaces: Namespaces::Any, labels: None, cidrs: None }
+    }
+
+    fn tcp(value: u16, mask: u16) -> PortMatch {
+        PortMatch { protocol: Protocol::Tcp, value, mask }
+    }
+
+    fn a_verdict() -> Verdict {
+        let of_namespaces = Peer {
+            namespaces: Namespaces::Classes(classes(&[1, 2, 3])),
+            labels: Some(classes(&[4, 5])),
+            ..peer()
+        };
+        let of_own =
+            Peer { namespaces: Namespaces::One(NamespaceId(7)), labels: Some(classes(&[4])), ..peer() };
+        let block = Peer { cidrs: Some(classes(&[9])), ..peer() };
+        let ports = Ports::Some(vec![tcp(80, 0xffff), tcp(8080, 0xfffe)]);
+        let all_pods = Peer { pods_only: true, ..peer() };
+        Verdict {
+            rules: vec![
+                Rule { index: 0, peers: Peers::Some(vec![of_namespaces, of_own, block]), ports },
+                Rule { index: 1, peers: Peers::Some(vec![all_pods]), ports: Ports::All },
+                Rule { index: 2, peers: Peers::Anyone, ports: Ports::Some(vec![tcp(0, 0)]) },
+            ],
+        }
+    }
+
+    #[test]
+    fn the_flows_of_a_policy() {
+        insta::assert_snapshot!(render(&verdict(PolicyId(0xabcd), &a_verdict(), BOTH)));
+    }
+
+    #[test]
+    fn a_policy_without_rules_has_no_flow_and_one_that_allows_all_has_one() {
+        assert_eq!(verdict(PolicyId(1), &Verdict { rules: vec![] }, BOTH), []);
+        let everything = Verdict { rules: vec![Rule { index: 0, peers: Peers::Anyone, ports: Ports::All }] };
+        assert_eq!(verdict(PolicyId(1), &everything, BOTH).len(), 1);
+    }
+
+    #[test]
+    fn what_nothing_can_match_has_no_flow() {
+        let nothing = [
+            Rule { index: 0, peers: Peers::Anyone, ports: Ports::Some(vec![]) },
+            Rule { index: 0, peers: Peers::Some(vec![]), ports: Ports::All },
+            Rule {
+                index: 0,
+                peers: Peers::Some(vec![Peer { labels: Some(classes(&[])), ..peer() }]),
+                ports: Ports::All,
+            },
+        ];
+        assert_eq!(verdict(PolicyId(1), &Verdict { rules: nothing.into() }, BOTH), []);
+    }
+
+    #[test]
+    fn the_flows_of_a_chain() {
+        let short = chain(&a_port(), Direction::Ingress, &[PolicyId(3), PolicyId(4)]);
+        insta::assert_snapshot!(render(&short));
+        let denied = chain(&a_port(), Direction::Egress, &[]);
+        insta::assert_snapshot!("of_no_policy", render(&denied));
+    }
+
+    #[test]
+    fn a_long_chain_goes_on_in_further_flows() {
+        let ids: Vec<PolicyId> = (1..=1200).map(PolicyId).collect();
+        let flows = chain(&a_port(), Direction::Egress, &ids);
+        assert_eq!(flows.len(), 4);
+        let asked = flows.iter().flat_map(|flow| &flow.instructions.apply);
+        let verdicts = asked.filter(|action| **action == Action::resubmit(Table::Verdict.number()));
+        assert_eq!(verdicts.count(), 1200);
+        let keys: std::collections::HashSet<_> = flows.iter().map(Flow::key).collect();
+        assert_eq!(keys.len(), flows.len());
+    }
+
+    #[test]
+    fn the_flows_of_peers() {
+        let id = Identity { namespace: NamespaceId(1), labels: LabelsId(2) };
+        let entry = |class| CidrEntry { class };
+        let flows = [
+            identity("10.0.1.2".parse().unwrap(), id),
+            identity("fd00::2".parse().unwrap(), id),
+            namespace_class(NamespaceId(1), ClassId(3)),
+            labels_class(LabelsId(2), ClassId(4)),
+            cidr_class(Direction::Egress, "0.0.0.0/0".parse().unwrap(), entry(Some(ClassId(5)))),
+            cidr_class(Direction::Ingress, "2001:db8::/32".parse().unwrap(), entry(None)),
+            own_node("192.0.2.1".parse().unwrap()),
+        ];
+        insta::assert_snapshot!(render(&flows));
     }
 }

@@ -194,13 +194,25 @@ impl Node {
         Some((ready.status == "True", ready.message))
     }
 
+    /// Adds a pod to the API, and what the plugin adds: a veth pair and the port's rows. Returns the port's name.
+    pub async fn add_pod(&self, name: &str, last: u8) -> String {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client.clone(), "default");
+        let pod = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "spec": {"nodeName": NODE, "containers": [{"name": "c", "image": "i"}]},
+        }))
+        .unwrap();
+        pods.create(&PostParams::default(), &pod).await.unwrap();
+        self.add_port(name, last)
+    }
+
     /// Adds what the plugin adds: a veth pair and the port's rows. Returns the port's name.
-    pub fn add_pod(&self, name: &str, last: u8) -> String {
+    pub fn add_port(&self, name: &str, last: u8) -> String {
         let ipv4 = format!("10.0.1.{last}").parse().unwrap();
         let facts = ipam::PodPort {
             namespace: "default".into(),
             name: name.into(),
-            uid: Some(format!("uid-{name}")),
+            uid: None,
             container_id: format!("cid-{name}"),
             ifname: "eth0".into(),
             netns: format!("/run/netns/{}", self.name),

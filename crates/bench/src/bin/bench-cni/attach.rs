@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bench::{Interrupt, Interrupted, Report, Samples, Summary, Table, Target, ratio};
 use serde::Serialize;
 use serde_json::Value;
@@ -130,7 +131,8 @@ fn serial(runners: &mut [Runner], round: usize, interrupt: &Interrupt) -> Result
     for turn in 0..PER_ROUND {
         for runner in in_turn(runners, round + turn) {
             interrupt.check()?;
-            let added = Place::new().map_err(Into::into).and_then(|pod| {
+            let added = runner.pods(1).and_then(|mut pods| {
+                let pod = pods.pop().context("no namespace was made")?;
                 let call = runner.call("ADD", &pod, None)?;
                 Ok((pod, call))
             });
@@ -165,7 +167,7 @@ fn crowd(runner: &mut Runner, size: usize) {
 }
 
 fn try_crowd(runner: &mut Runner, size: usize) -> anyhow::Result<()> {
-    let pods = (0..size).map(|_| Place::new()).collect::<host::Result<Vec<_>>>()?;
+    let pods = runner.pods(size)?;
     std::thread::sleep(SETTLE);
     let added = runner.at_once("ADD", pods.iter().map(|pod| (pod, None)).collect())?;
     runner.times.crowd_add.extend(added.iter().map(|call| call.end - call.begin));
@@ -184,6 +186,13 @@ fn wall(calls: &[Call]) -> Option<Duration> {
 }
 
 impl Runner {
+    /// Namespaces for this many pods, which the cluster knows.
+    fn pods(&self, number: usize) -> anyhow::Result<Vec<Place>> {
+        let pods = (0..number).map(|_| Place::new()).collect::<host::Result<Vec<_>>>()?;
+        self.contestant.announce(&pods.iter().map(Place::name).collect::<Vec<_>>())?;
+        Ok(pods)
+    }
+
     fn call(&self, command: &str, pod: &Place, previous: Option<&Value>) -> anyhow::Result<Call> {
         self.contestant.netns.run(|| self.contestant.plugin.call(command, Some(pod), previous))?
     }

@@ -1,6 +1,7 @@
 //! Who is measured: our plugin, and what others use.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use host::Netns;
@@ -25,17 +26,47 @@ pub(crate) struct Contestant {
     /// Where the plugin runs: a node.
     pub(crate) netns: Netns,
     /// Removed with the contestant.
-    _machine: Machine,
+    machine: Machine,
 }
 
 /// What a contestant needs to exist.
 #[derive(Debug)]
 enum Machine {
     /// A node of a lab, and a folder of what the plugin keeps where the lab's node has none.
-    Node { _lab: Lab, _state: Option<TempDir> },
+    Node { lab: Lab, state: Option<TempDir> },
     /// A namespace, and a folder for what the plugin keeps.
     Bare { _place: Place, _state: TempDir },
 }
+
+impl Contestant {
+    /// Makes pods of these names known to the cluster, where the plugin is part of one: a pod has no network before the
+    /// daemon knows which policies hold for it. They are not for the lab's own kubelet to run.
+    pub(crate) fn announce(&self, names: &[&str]) -> anyhow::Result<()> {
+        let Machine::Node { lab, state: None } = &self.machine else { return Ok(()) };
+        let pods = names.iter().map(|name| {
+            json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": POD_NAMESPACE},
+                "spec": {
+                    "schedulingGates": [{"name": "kvswitch.io/bench"}],
+                    "containers": [{"name": "none", "image": "none"}],
+                },
+            })
+        });
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": POD_NAMESPACE}});
+        let items: Vec<Value> = std::iter::once(namespace).chain(pods).collect();
+        let folder = TempDir::new()?;
+        let file = folder.path().join("pods.json");
+        std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())?;
+        lab.kvsctl(&["apply", "-f", &file.to_string_lossy()])?;
+        std::thread::sleep(NEWS);
+        Ok(())
+    }
+}
+
+/// Namespace of the pods that are added and deleted.
+pub(crate) const POD_NAMESPACE: &str = "bench";
+/// Time for the news of a pod to reach the daemon.
+const NEWS: Duration = Duration::from_millis(50);
 
 /// Our key in the figures.
 pub(crate) const OURS: &str = "k-vswitch-cni";
@@ -59,7 +90,7 @@ pub(crate) fn ours(dist: &Path) -> anyhow::Result<Contestant> {
             environment: Vec::new(),
         },
         netns: Netns::open(lab.layout.netns(&layout::Place::Node(NODE)))?,
-        _machine: Machine::Node { _lab: lab, _state: None },
+        machine: Machine::Node { lab, state: None },
     })
 }
 
@@ -129,7 +160,7 @@ pub(crate) fn bridge(folder: &Path, variant: Variant) -> anyhow::Result<Contesta
             environment: Vec::new(),
         },
         netns: place.netns.clone(),
-        _machine: Machine::Bare { _place: place, _state: state },
+        machine: Machine::Bare { _place: place, _state: state },
     })
 }
 
@@ -151,7 +182,7 @@ pub(crate) fn original(build: &Path, dist: &Path, folder: &Path) -> anyhow::Resu
             environment: ovs_environment(&lab.layout.node(NODE)),
         },
         netns: Netns::open(lab.layout.netns(&layout::Place::Node(NODE)))?,
-        _machine: Machine::Node { _lab: lab, _state: Some(state) },
+        machine: Machine::Node { lab, state: Some(state) },
     })
 }
 

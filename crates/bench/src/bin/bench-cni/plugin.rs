@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use crate::contestant::POD_NAMESPACE;
 use crate::places::Place;
 
 /// A plugin with its configuration.
@@ -54,8 +55,7 @@ impl Plugin {
         if let Some(pod) = pod {
             let name = pod.name();
             process.env("CNI_CONTAINERID", name).env("CNI_NETNS", pod.path()).env("CNI_IFNAME", "eth0");
-            let args =
-                format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME={name};K8S_POD_UID={name}");
+            let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={POD_NAMESPACE};K8S_POD_NAME={name}");
             process.env("CNI_ARGS", args);
         }
         // Ctrl-C is for us: a plugin finishes what it has begun.

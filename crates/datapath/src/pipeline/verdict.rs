@@ -1,0 +1,167 @@
+//! What one policy allows, as flows.
+//!
+//! A rule allows (peer) x (port). A peer is itself a product: namespaces x labels x CIDRs. Each product becomes one
+//! conjunction (`ovs-fields(7)`, "Conjunctive Match Fields"): a flow per element of each dimension, and one for the
+//! conjunction; or, where that takes no more flows, a flow per combination. All of a policy's flows match its id, so
+//! the ids of conjunctions count within a policy.
+
+use std::collections::BTreeMap;
+
+use openflow::{Action, Field, Flow, Match};
+use policy::rules::{Namespaces, Peer, Peers, PolicyId, PortMatch, Ports, Protocol, Verdict};
+
+use super::flow;
+use super::policy::verdict_priority::{DIMENSION, RULE};
+use crate::{Cookie, Table, fields};
+
+/// Which address families a node's pods have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Families {
+    /// IPv4.
+    pub ipv4: bool,
+    /// IPv6.
+    pub ipv6: bool,
+}
+
+/// The flows of a policy. A policy that allows nothing has none.
+#[must_use]
+pub fn verdict(id: PolicyId, verdict: &Verdict, families: Families) -> Vec<Flow> {
+    let mut this = Compiler { id, families, last: 0, dimensions: BTreeMap::new(), rules: BTreeMap::new() };
+    for rule in &verdict.rules {
+        let ports = this.ports(&rule.ports);
+        match &rule.peers {
+            Peers::Anyone => this.product(rule.index, ports.into_iter().collect()),
+            Peers::Some(peers) => {
+                for peer in peers {
+                    let mut dimensions = of_peer(peer);
+                    dimensions.extend(ports.clone());
+                    this.product(rule.index, dimensions);
+                }
+            }
+        }
+    }
+    this.flows()
+}
+
+/// Alternatives, each a list of conditions: one of them must hold.
+type Dimension = Vec<Condition>;
+/// Conditions on fields, besides the policy's id.
+type Condition = Vec<(Field, u128, u128)>;
+
+struct Compiler {
+    id: PolicyId,
+    families: Families,
+    /// The conjunction made last.
+    last: u32,
+    /// By match: the conjunctions whose dimension it is.
+    dimensions: BTreeMap<Match, Vec<Action>>,
+    /// By match: the rule that allows it.
+    rules: BTreeMap<Match, u16>,
+}
+
+impl Compiler {
+    fn matching(&self, conditions: &[&Condition]) -> Match {
+        let base = Match::new().set(fields::POLICY, self.id.0);
+        let all = conditions.iter().copied().flatten();
+        all.fold(base, |matching, &(field, value, mask)| add(matching, field, value, mask))
+    }
+
+    /// Allows what meets one condition of each dimension.
+    fn product(&mut self, rule: u16, dimensions: Vec<Dimension>) {
+        let combinations = dimensions.iter().map(Vec::len).fold(1, usize::saturating_mul);
+        if combinations == 0 {
+            return;
+        }
+        let separate = dimensions.iter().map(Vec::len).sum::<usize>() + 1;
+        if dimensions.len() < 2 || combinations <= separate {
+            let mut flat: Vec<Vec<&Condition>> = vec![Vec::new()];
+            for dimension in &dimensions {
+                flat = flat
+                    .iter()
+                    .flat_map(|some| dimension.iter().map(move |one| [some.as_slice(), &[one]].concat()))
+                    .collect();
+            }
+            for conditions in flat {
+                let matching = self.matching(&conditions);
+                self.rules.entry(matching).or_insert(rule);
+            }
+            return;
+        }
+        self.last += 1;
+        let id = self.last;
+        let n_clauses = u8::try_from(dimensions.len()).unwrap_or(u8::MAX);
+        for (clause, dimension) in (1u8..).zip(&dimensions) {
+            for condition in dimension {
+                let matching = self.matching(&[condition]);
+                self.dimensions.entry(matching).or_default().push(Action::Conjunction {
+                    id,
+                    clause,
+                    n_clauses,
+                });
+            }
+        }
+        let matching = self.matching(&[]).conj_id(id);
+        self.rules.insert(matching, rule);
+    }
+
+    /// The dimension of a rule's ports; none if all ports count.
+    fn ports(&self, ports: &Ports) -> Option<Dimension> {
+        let Ports::Some(ports) = ports else { return None };
+        Some(ports.iter().flat_map(|port| self.port(*port)).collect())
+    }
+
+    fn port(&self, port: PortMatch) -> impl Iterator<Item = Condition> {
+        let (number, field) = match port.protocol {
+            Protocol::Tcp => (6, Field::TcpDst),
+            Protocol::Udp => (17, Field::UdpDst),
+            Protocol::Sctp => (132, Field::SctpDst),
+        };
+        let families = [(self.families.ipv4, 0x0800), (self.families.ipv6, 0x86dd)];
+        families.into_iter().filter(|(on, _)| *on).map(move |(_, ethertype)| {
+            vec![
+                (Field::EthType, ethertype, u128::MAX),
+                (Field::IpProto, number, u128::MAX),
+                (field, port.value.into(), port.mask.into()),
+            ]
+        })
+    }
+
+    fn flows(self) -> Vec<Flow> {
+        let table = Table::Verdict;
+        let rules = self.rules.into_iter().map(|(matching, rule)| {
+            flow(table, RULE, matching, Cookie::rule(self.id, rule))
+                .action(Action::load(fields::ALLOWED, 1u8))
+        });
+        let dimensions = self.dimensions.into_iter().map(|(matching, conjunctions)| {
+            flow(table, DIMENSION, matching, Cookie::policy(self.id)).actions(conjunctions)
+        });
+        rules.chain(dimensions).collect()
+    }
+}
+
+fn add(matching: Match, field: Field, value: u128, mask: u128) -> Match {
+    matching.masked(field, value, mask)
+}
+
+fn of_peer(peer: &Peer) -> Vec<Dimension> {
+    let exactly = |field: Field, value: u32| vec![(field, u128::from(value), u128::MAX)];
+    let mut dimensions = Vec::new();
+    match &peer.namespaces {
+        Namespaces::Any => {}
+        Namespaces::One(id) => dimensions.push(vec![exactly(fields::NAMESPACE, id.0)]),
+        Namespaces::Classes(classes) => {
+            dimensions.push(classes.iter().map(|class| exactly(fields::NAMESPACE_CLASS, class.0)).collect());
+        }
+    }
+    if let Some(classes) = &peer.labels {
+        dimensions.push(classes.iter().map(|class| exactly(fields::LABELS_CLASS, class.0)).collect());
+    }
+    if dimensions.is_empty() && peer.pods_only {
+        let bit = fields::PEER_IS_POD;
+        dimensions.push(vec![vec![(bit.field, bit.mask(), bit.mask())]]);
+    }
+    if let Some(classes) = &peer.cidrs {
+        dimensions.push(classes.iter().map(|class| exactly(fields::CIDR_CLASS, class.0)).collect());
+    }
+    dimensions
+}
