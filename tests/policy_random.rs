@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
+use system_tests::agreement::FEW;
 use system_tests::possible;
 use system_tests::stage::{Cast, Stage};
 
@@ -94,7 +95,7 @@ fn random_policies_are_enforced_as_the_oracle_says() {
         let wanted: Vec<_> = names.into_iter().zip(round.policies).collect();
         refused += stage.policies_as_far_as_possible(&wanted);
         count += 1;
-        if let Err(text) = stage.agree(&format!("round {count} of seed {seed}")) {
+        if let Err(text) = stage.agree(&format!("round {count} of seed {seed}"), FEW) {
             panic!("{text}\n{:#?}", stage.cluster);
         }
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use host::Netns;
 use serde_json::{Value, json};
+use system_tests::agreement::FEW;
 use system_tests::stage::{Cast, Stage};
 use system_tests::{Ping, Stream, possible, until};
 
@@ -50,7 +51,7 @@ fn a_new_deny_stops_what_runs_and_nothing_else() {
     );
     // The server may send nothing of its own: all that comes back from it are replies.
     stage.policies(&[("shop/server", from_apps(&["near", "far", "friend"]))]);
-    stage.agree("everybody may talk to the server, which only answers").unwrap();
+    stage.agree("everybody may talk to the server, which only answers", FEW).unwrap();
     let place = |name: &str| stage.port(&format!("shop/{name}"));
     let (server, near, far, friend) = (place("server"), place("near"), place("far"), place("friend"));
     let at = server.open();
@@ -62,8 +63,8 @@ fn a_new_deny_stops_what_runs_and_nothing_else() {
     ];
     let spared = [stream(&friend.open(), server.ipv4.into()), stream(&friend.open(), server.ipv6.into())];
     let pings = [(&near, 0), (&far, 0), (&far, 1)]
-        .map(|(from, family)| Ping::start(&from.open(), server.addresses()[family], 600));
-    let spared_pings = server.addresses().map(|to| Ping::start(&friend.open(), to, 600));
+        .map(|(from, family)| Ping::start(&from.open(), server.addresses()[family], 350));
+    let spared_pings = server.addresses().map(|to| Ping::start(&friend.open(), to, 350));
     std::thread::sleep(Duration::from_millis(500));
     assert!(doomed.iter().chain(&spared).all(|stream| stream.flows(Duration::from_secs(1))));
 
@@ -144,14 +145,14 @@ fn what_a_node_forwards_is_not_the_nodes_own() {
     let echo = stage.lab.json(&["probe", "--from", "shop/web", "--to", "node:node-1", "--probe", "TCP/7"]);
     assert!(echo.as_array().unwrap().iter().all(|result| result["result"] == "connected"), "{echo}");
 
-    let block = json!([{"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 80}]}]);
+    let block = json!([{"from": [{"ipBlock": {"cidr": "172.30.0.254/32"}}], "ports": [{"port": 80}]}]);
     stage.policy("shop/block", &json!({"podSelector": {}, "ingress": block}));
     let expected = ["connected", "dropped", "dropped", "dropped", "dropped", "dropped"];
     stage.lab.until("the block to be let in", || probe(&stage, "outside", "shop/web") == expected);
 }
 
 /// Sends a datagram to each address again and again.
-fn flood(netns: &Netns, targets: &[SocketAddr], stop: &AtomicBool) {
+fn flood(netns: &Netns, targets: &[SocketAddr], pace: Duration, stop: &AtomicBool) {
     let [v4, v6] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)]
         .map(|any| netns.run(|| UdpSocket::bind((any, 0))).unwrap().unwrap());
     while !stop.load(Ordering::Relaxed) {
@@ -159,7 +160,7 @@ fn flood(netns: &Netns, targets: &[SocketAddr], stop: &AtomicBool) {
             // What cannot be sent yet may be later.
             let _ = if target.is_ipv4() { &v4 } else { &v6 }.send_to(b"flood", target);
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(pace);
     }
 }
 
@@ -207,15 +208,16 @@ fn pods_born_into_a_flood_receive_and_send_nothing_that_is_denied() {
     stage.policies(&[("cage/shut", shut)]);
     let sink = stage.port("free/sink");
     let near = stage.port("free/near");
-    // Addresses are given out in turn: the next ones are those of the pods to come.
+    // Which of the next addresses the pods get is not certain: they are asked for at the same time.
     let next = |step: u8| {
-        let mut v4 = near.ipv4.octets();
-        let mut v6 = near.ipv6.segments();
-        v4[3] += step;
-        v6[7] += u16::from(step);
-        [IpAddr::from(v4), IpAddr::from(v6)]
+        let (v4, v6) = (near.ipv4.octets(), near.ipv6.segments());
+        let number = v4[3] + step;
+        [
+            [v4[0], v4[1], v4[2], number].into(),
+            IpAddr::from([v6[0], v6[1], v6[2], v6[3], 0, 0, 0, number.into()]),
+        ]
     };
-    let targets: Vec<SocketAddr> = (1..=16).flat_map(next).map(|ip| SocketAddr::new(ip, 4001)).collect();
+    let targets: Vec<SocketAddr> = (1..=120).flat_map(next).map(|ip| SocketAddr::new(ip, 4001)).collect();
     let to_sink = sink.addresses().map(|ip| SocketAddr::new(ip, 4000));
     let stop = AtomicBool::new(false);
     let known = stage.lab.sandbox_names();
@@ -226,7 +228,7 @@ fn pods_born_into_a_flood_receive_and_send_nothing_that_is_denied() {
         for flooder in ["free/near", "free/far"] {
             let netns = stage.port(flooder).open();
             let (targets, stop) = (&targets, &stop);
-            scope.spawn(move || flood(&netns, targets, stop));
+            scope.spawn(move || flood(&netns, targets, Duration::from_millis(20), stop));
         }
         let ear = scope.spawn(|| listen(&ear, &stop));
         // Whoever is born tries to send from before it has a network.
@@ -240,7 +242,7 @@ fn pods_born_into_a_flood_receive_and_send_nothing_that_is_denied() {
                             continue;
                         }
                         if let Ok(netns) = Netns::named(&name) {
-                            scope.spawn(move || flood(&netns, to_sink, stop));
+                            scope.spawn(move || flood(&netns, to_sink, Duration::from_millis(2), stop));
                             seen.push(name);
                         }
                     }

@@ -14,7 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::print_stdout)]
 
-mod agreement;
+pub mod agreement;
 mod api;
 pub mod frame;
 mod lab;
