@@ -17,7 +17,7 @@ use system_tests::possible;
 use system_tests::stage::{Cast, Stage};
 
 /// How long new policies are made for, and how many at a time.
-const TIME: Duration = Duration::from_secs(40);
+const TIME: Duration = Duration::from_secs(30);
 const POLICIES: usize = 6;
 
 const NAMES: [&str; 6] = ["a/one", "a/two", "b/three", "b/four", "c/five", "c/six"];
