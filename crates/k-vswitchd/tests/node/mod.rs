@@ -236,7 +236,9 @@ impl Node {
     /// All flows of the bridge, sorted, without counters.
     pub fn flows(&self) -> Vec<String> {
         let text = self.ofctl(&["--no-stats", "--no-names", "dump-flows"], &[]);
-        let mut flows: Vec<String> = text.lines().skip(1).map(|line| line.trim().to_owned()).collect();
+        // With some options there is a line above the flows, with others not.
+        let flow = |line: &&str| line.contains("actions=");
+        let mut flows: Vec<String> = text.lines().map(str::trim).filter(flow).map(str::to_owned).collect();
         flows.sort();
         flows
     }
