@@ -4,6 +4,7 @@
 //! stamps, each only if what comes before it is done. What arrives meanwhile waits in channels and is taken in as a
 //! batch: a hundred pods that come at once cost a few bundles, not a hundred.
 
+mod pod_mtus;
 mod program;
 mod settle;
 mod tasks;
@@ -123,6 +124,9 @@ struct Daemon {
     sweeper: Sweeper,
     conflist_done: bool,
     mtu_done: Option<u16>,
+    /// Ports are to be looked at for their MTU: those that came since, and those that could not be set.
+    mtu_due: bool,
+    pod_mtus: pod_mtus::PodMtus,
     /// Ends of tunnels whose MAC the host has been made to look for.
     warmed: HashSet<IpAddr>,
     /// Nothing is tried again before this.
@@ -191,6 +195,8 @@ pub async fn run(
         sweeper: Sweeper::default(),
         conflist_done: false,
         mtu_done: None,
+        mtu_due: true,
+        pod_mtus: pod_mtus::PodMtus::default(),
         warmed: HashSet::new(),
         hold_until: None,
         trouble: None,

@@ -10,7 +10,7 @@ pub const POD_CIDR_IPV6: &str = "kvs-pod-cidr-ipv6";
 pub const GATEWAY_IPV4: &str = "kvs-gateway-ipv4";
 /// On the bridge: the node's own IPv6 address, the pods' gateway.
 pub const GATEWAY_IPV6: &str = "kvs-gateway-ipv6";
-/// On the bridge: MTU of pod interfaces, bytes.
+/// On the bridge: MTU of pod interfaces, bytes. On an interface: the MTU that the plugin's configuration asks for instead.
 pub const MTU: &str = "kvs-mtu";
 /// On the bridge: the IPv4 address that was handed out last.
 pub const LAST_IPV4: &str = "kvs-ipam-last-ipv4";

@@ -332,15 +332,43 @@ async fn the_mtu_follows_the_uplink() {
     node.configure(1, json!({})).await;
     node.ready(&[]).await;
     let port = node.add_pod("web", 2);
-    node.until("the port is stamped", async || node.is_programmed(&port)).await;
-    node.vsctl(&["set", "interface", "br-phy", "mtu_request=1400"]);
-    node.until("facts and the bridge's interface have the new MTU", async || {
-        let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids:kvs-mtu"]);
-        facts.contains("1350") && node.exec(&["ip", "-o", "link", "show", "k-vswitch0"]).contains("mtu 1350")
+    let both = |node: &Node, mtu| node.mtu(&port) == mtu && node.mtu("peer2") == mtu;
+    node.until("the pod's port is stamped", async || node.is_programmed(&port)).await;
+    // The veth pair was made with the kernel's 1500, as by a plugin that read another MTU.
+    node.until("both ends of a new port have the node's MTU", async || both(&node, 1450)).await;
+    for (uplink, pods) in [(1400, 1350), (1500, 1450)] {
+        node.vsctl(&["set", "interface", "br-phy", &format!("mtu_request={uplink}")]);
+        node.until("facts and the bridge's interface have the new MTU", async || {
+            let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids:kvs-mtu"]);
+            facts.contains(&pods.to_string()) && node.mtu("k-vswitch0") == pods
+        })
+        .await;
+        node.until("both ends of the running pod's interface too", async || both(&node, pods)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mtu_that_could_not_be_set_is_tried_again_and_one_that_is_asked_for_stays() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let (port, other, fixed) = (node.add_pod("web", 2), node.add_pod("other", 3), node.add_pod("fixed", 4));
+    node.vsctl(&["set", "interface", &fixed, "external_ids:kvs-mtu=1300"]);
+    node.exec(&["ip", "link", "set", "peer2", "name", "away"]);
+    node.until("the port's trouble is said", async || {
+        node.log().contains(&port) && node.log().contains("will try again")
     })
     .await;
-    node.until("the running pod's interface too", async || {
-        node.exec(&["ip", "-o", "link", "show", &port]).contains("mtu 1350")
+    node.until("the other pod's MTU is set", async || node.mtu(&other) == 1450 && node.mtu("peer3") == 1450)
+        .await;
+    node.until("what the plugin was told is kept", async || {
+        node.mtu(&fixed) == 1300 && node.mtu("peer4") == 1300
+    })
+    .await;
+    assert_eq!(node.mtu("away"), 1500);
+    node.exec(&["ip", "link", "set", "away", "name", "peer2"]);
+    node.until("the pod's end is set after all", async || {
+        node.mtu(&port) == 1450 && node.mtu("peer2") == 1450
     })
     .await;
 }

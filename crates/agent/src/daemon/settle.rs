@@ -1,6 +1,7 @@
 //! From what is known to what is done: each step only when the one before it is.
 
-use tracing::{debug, info};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use super::{Daemon, DaemonError, tasks};
 use crate::bridge::BridgePlan;
@@ -115,16 +116,33 @@ impl Daemon {
         }
     }
 
-    /// Gives the interfaces of running pods the MTU that new ones get.
+    /// Gives the interfaces of running pods the MTU that new ones get. What cannot be set is tried again with the next
+    /// tick, which also finds the ports that plugins have made meanwhile with the MTU of before.
     async fn mtu(&mut self, mtu: u16) -> Result<(), DaemonError> {
-        if self.mtu_done == Some(mtu) {
+        let changed = self.mtu_done.is_some_and(|old| old != mtu);
+        if self.mtu_done == Some(mtu) && !self.mtu_due {
             return Ok(());
         }
-        if self.mtu_done.is_some() {
+        if changed {
             info!(mtu, "MTU of pod interfaces has changed");
         }
-        tasks::set_pod_mtu(self.state.ports().map(|(_, port)| port.clone()).collect(), mtu).await?;
+        self.mtu_due = false;
         self.mtu_done = Some(mtu);
+        let now = Instant::now();
+        let all = self.state.ports().map(|(uuid, _)| uuid).collect();
+        let due = self.pod_mtus.due(&all, mtu, now);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let ports = self.state.ports().filter(|(uuid, _)| due.contains(uuid));
+        let looked =
+            tasks::set_pod_mtu(ports.map(|(uuid, port)| (uuid, port.clone())).collect(), mtu).await?;
+        for (uuid, port, result) in looked {
+            if let Some(error) = self.pod_mtus.looked(uuid, mtu, now, result) {
+                let pod = format_args!("{}/{}", port.facts.namespace, port.facts.name);
+                warn!(port = port.name, %pod, mtu, error, "cannot set a pod's MTU: will try again");
+            }
+        }
         Ok(())
     }
 }

@@ -31,6 +31,7 @@ fn pod_row(n: u8, ofport: Option<i64>, stamp: Option<i64>) -> Interface {
         mac: [0x0a, 0x58, 10, 0, 1, n],
         ipv4: Some([10, 0, 1, n].into()),
         ipv6: None,
+        mtu: None,
     };
     let mut external_ids = facts.write();
     if let Some(stamp) = stamp {

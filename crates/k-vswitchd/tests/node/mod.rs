@@ -197,20 +197,21 @@ impl Node {
     /// Adds what the plugin adds: a veth pair and the port's rows. Returns the port's name.
     pub fn add_pod(&self, name: &str, last: u8) -> String {
         let ipv4 = format!("10.0.1.{last}").parse().unwrap();
+        let peer = format!("peer{last}");
         let facts = ipam::PodPort {
             namespace: "default".into(),
             name: name.into(),
             uid: Some(format!("uid-{name}")),
             container_id: format!("cid-{name}"),
-            ifname: "eth0".into(),
+            ifname: peer.clone(),
             netns: format!("/run/netns/{}", self.name),
             mac: ipam::names::mac(Some(ipv4), None).unwrap(),
             ipv4: Some(ipv4),
             ipv6: Some(format!("fd00:0:0:1::{last:x}").parse().unwrap()),
+            mtu: None,
         };
         let port = facts.port_name();
         let mut netlink = Netlink::open_in(&self.netns).unwrap();
-        let peer = format!("peer{last}");
         netlink.create_veth(&host::Veth::new(&port, &peer)).unwrap();
         netlink.set_up(port.as_str(), true).unwrap();
         netlink.set_up(peer.as_str(), true).unwrap();
@@ -294,6 +295,11 @@ impl Node {
             self.get("/readyz").is_some_and(|(status, _)| status == 200)
         })
         .await;
+    }
+
+    /// MTU of an interface, bytes.
+    pub fn mtu(&self, link: &str) -> u32 {
+        Netlink::open_in(&self.netns).unwrap().link(link).unwrap().mtu
     }
 
     pub fn addresses(&self, link: &str) -> Vec<IpAddr> {
