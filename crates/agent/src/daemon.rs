@@ -54,7 +54,7 @@ pub struct Options {
     pub ovsdb: Address,
     /// Directory in which ovs-vswitchd makes the bridge's management socket.
     pub ovs_rundir: PathBuf,
-    /// The datapath; `None`: the kernel's where there is one.
+    /// The datapath; `None`: what the bridge has, and for a new one the kernel's where there is one.
     pub datapath: Option<Datapath>,
     /// What is installed for the container runtime.
     pub install: InstallOptions,
@@ -96,7 +96,10 @@ struct Checks {
 
 struct Daemon {
     options: Options,
-    datapath: Datapath,
+    /// Whether the kernel has a datapath.
+    module: bool,
+    /// The datapath in use, once the database has been read.
+    datapath: Option<Datapath>,
     state: State,
     metrics: Metrics,
     checks: Checks,
@@ -145,8 +148,11 @@ pub async fn run(
     health: &Health,
     metrics: Metrics,
 ) -> Result<(), DaemonError> {
-    let datapath = tasks::datapath(options.datapath).await?;
-    info!(node = options.node, bridge = options.bridge, datapath = datapath.as_str(), "starting");
+    let module = tasks::has_module().await?;
+    if options.datapath == Some(Datapath::System) && !module {
+        return Err(DaemonError::NoModule);
+    }
+    info!(node = options.node, bridge = options.bridge, module, "starting");
     let plugin = options.install.clone();
     tokio::task::spawn_blocking(move || install::plugin(&plugin)).await??;
 
@@ -174,7 +180,8 @@ pub async fn run(
     let daemon = Daemon {
         state: State::new(&options.node),
         options,
-        datapath,
+        module,
+        datapath: None,
         metrics,
         checks,
         ovsdb,
@@ -346,7 +353,7 @@ impl Daemon {
             message,
             generation: own.generation,
             mtu: self.mtu_done,
-            datapath: Some(self.datapath.as_str().to_owned()),
+            datapath: self.datapath.map(|datapath| datapath.as_str().to_owned()),
         };
         self.reports.send_if_modified(|last| {
             let new = Some(report);
@@ -382,7 +389,7 @@ impl Daemon {
             return Some(("TunnelNotOpened", why));
         }
         let uplink = self.uplink.as_ref()?;
-        if self.datapath == Datapath::Netdev && switch.bridge(&uplink.name).is_none() {
+        if self.datapath == Some(Datapath::Netdev) && switch.bridge(&uplink.name).is_none() {
             let why = format!(
                 "the overlay address is on {}, which is no OVS bridge: userspace tunnels leave only by one (see \
                  Datapaths in docs/operations.md)",

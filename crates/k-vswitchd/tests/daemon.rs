@@ -398,3 +398,43 @@ async fn a_kernel_without_the_module_is_told_from_one_that_has_it() {
     let log = node.log();
     assert!(log.contains("no openvswitch module") && log.contains("--datapath auto"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_on_a_kernel_that_has_lost_the_module_is_left_alone_and_said() {
+    let mut node = node!();
+    if host::kernel::has_openvswitch().unwrap() {
+        println!("SKIPPED: this kernel has the openvswitch module");
+        return;
+    }
+    node.configure(1, json!({})).await;
+    node.vsctl(&[
+        "--no-wait",
+        "add-br",
+        "k-vswitch0",
+        "--",
+        "set",
+        "bridge",
+        "k-vswitch0",
+        "datapath_type=system",
+    ]);
+    let row = |node: &Node| {
+        let columns = "datapath_type,external_ids,other_config,fail_mode,protocols,ports";
+        node.vsctl(&[&format!("--columns={columns}"), "list", "bridge", "k-vswitch0"])
+    };
+    let before = row(&node);
+    node.start_daemon(&["--datapath", "auto"]);
+    let says = |text: &str| text.contains("modprobe openvswitch") && text.contains("--datapath netdev");
+    node.until("the condition says what to do", async || {
+        node.ready_condition().await.is_some_and(|(ready, why)| !ready && says(&why))
+    })
+    .await;
+    assert!(node.get("/readyz").is_some_and(|(status, text)| status == 503 && says(&text)));
+    assert_eq!(row(&node), before);
+    // The operator's word.
+    node.kill_daemon();
+    node.ready(&["--datapath", "netdev"]).await;
+    // And from then on it is what the bridge has.
+    node.kill_daemon();
+    node.ready(&["--datapath", "auto"]).await;
+    assert_eq!(node.vsctl(&["get", "bridge", "k-vswitch0", "datapath_type"]), "netdev\n");
+}

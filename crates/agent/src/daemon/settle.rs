@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Daemon, DaemonError, tasks};
-use crate::bridge::BridgePlan;
+use crate::bridge::{self, BridgePlan, Datapath};
 use crate::host_setup::{self, HostPlan};
 use crate::{install, mtu};
 
@@ -19,13 +19,14 @@ impl Daemon {
         if !self.database_synced {
             return Ok(());
         }
+        let Some(datapath) = self.choose_datapath() else { return Ok(()) };
         let Some(own) = self.own() else { return Ok(()) };
         if self.uplink.is_none() && !self.find_uplink().await? {
             return Ok(());
         }
         let Some(uplink) = self.uplink.clone() else { return Ok(()) };
         let mtu = own.mtu.unwrap_or_else(|| mtu::pod_mtu(uplink.mtu, own.overlay_type, own.overlay_ip));
-        if !self.bridge(BridgePlan::new(&self.options.bridge, self.datapath, &own, mtu)).await {
+        if !self.bridge(BridgePlan::new(&self.options.bridge, datapath, &own, mtu)).await {
             return Ok(());
         }
         if !self.host(HostPlan::new(&self.options.bridge, &own)).await? {
@@ -56,6 +57,25 @@ impl Daemon {
             None => self.checks.node.met(),
         }
         Ok(())
+    }
+
+    /// The datapath, decided once, when the database is known. `None`: there is none, and nothing must be touched.
+    fn choose_datapath(&mut self) -> Option<Datapath> {
+        if self.datapath.is_some() {
+            return self.datapath;
+        }
+        let bridge = self.monitor.replica().bridge(&self.options.bridge).map(|(_, bridge)| bridge);
+        match bridge::choose_datapath(self.options.datapath, bridge, self.module) {
+            Ok(datapath) => {
+                info!(datapath = datapath.as_str(), "datapath chosen");
+                if datapath == Datapath::Netdev && self.options.datapath.is_none() && !self.module {
+                    warn!("this kernel has no openvswitch module: using OVS's userspace datapath (netdev)");
+                }
+                self.datapath = Some(datapath);
+            }
+            Err(why) => self.trouble("NoKernelModule", why),
+        }
+        self.datapath
     }
 
     /// Whether the rows say what they should, as far as is known.

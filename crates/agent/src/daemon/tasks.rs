@@ -14,20 +14,9 @@ use crate::bridge::Datapath;
 use crate::state::LocalPort;
 use crate::uplink::{self, Uplink, UplinkError};
 
-/// The datapath that was asked for, or the best there is.
-pub(super) async fn datapath(asked: Option<Datapath>) -> Result<Datapath, DaemonError> {
-    if asked == Some(Datapath::Netdev) {
-        return Ok(Datapath::Netdev);
-    }
-    let module = spawn_blocking(host::kernel::has_openvswitch).await??;
-    match asked {
-        _ if module => Ok(Datapath::System),
-        Some(_) => Err(DaemonError::NoModule),
-        None => {
-            warn!("this kernel has no openvswitch module: using OVS's userspace datapath (netdev)");
-            Ok(Datapath::Netdev)
-        }
-    }
+/// Whether the kernel has Open vSwitch's datapath.
+pub(super) async fn has_module() -> Result<bool, DaemonError> {
+    Ok(spawn_blocking(host::kernel::has_openvswitch).await??)
 }
 
 pub(super) async fn uplink(address: IpAddr) -> Result<Result<Uplink, UplinkError>, DaemonError> {
@@ -88,7 +77,8 @@ impl Daemon {
     /// ARP and neighbour discovery, and forget after a quarter of an hour. So the host is made to look in time: for
     /// each new node, and for all nodes with every audit.
     pub(super) async fn warm(&mut self) -> Result<(), DaemonError> {
-        if self.datapath == Datapath::System || !(self.state.take_remotes_changed() || self.warmed.is_empty())
+        if self.datapath != Some(Datapath::Netdev)
+            || !(self.state.take_remotes_changed() || self.warmed.is_empty())
         {
             return Ok(());
         }
@@ -110,6 +100,9 @@ impl Daemon {
     pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {
         self.bridge_sent = None;
         self.mtu_due = true;
+        if self.datapath.is_none() && !self.module {
+            self.module = has_module().await?;
+        }
         if let Some(own) = self.own() {
             match uplink(own.overlay_ip).await? {
                 Ok(found) => {
