@@ -30,6 +30,7 @@ use crate::bridge::{BridgePlan, Datapath, tunnel_name};
 use crate::host_setup::HostPlan;
 use crate::install::{self, InstallOptions};
 use crate::metrics::Metrics;
+use crate::mtu;
 use crate::state::State;
 use crate::status::{self, Report};
 use crate::sweep::{Grace, Sweeper};
@@ -372,6 +373,7 @@ impl Daemon {
             .or_else(|| some("NoUplink", &self.uplink_trouble))
             .or_else(|| some("FlowRefused", &self.refusal))
             .or_else(|| self.tunnel_ailment())
+            .or_else(|| Some(("MtuTooLarge", mtu::complaint(self.state.own()?, self.uplink.as_ref()?)?)))
     }
 
     /// What keeps packets from going to other nodes although flows are in.

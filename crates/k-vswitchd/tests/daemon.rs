@@ -374,6 +374,30 @@ async fn an_mtu_that_could_not_be_set_is_tried_again_and_one_that_is_asked_for_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_mtu_that_the_uplink_cannot_carry_is_said_until_it_fits() {
+    let mut node = node!();
+    node.configure(1, json!({"mtu": 1480})).await;
+    node.start_daemon(&[]);
+    let says = async |node: &Node, what: &str| {
+        node.ready_condition().await.is_some_and(|(ready, why)| !ready && why.contains(what))
+    };
+    node.until("the condition says what would fit", async || says(&node, "set it to at most 1450").await)
+        .await;
+    node.until("what the operator wrote is in force, and pods have their network", async || {
+        node.path("cni/net.d/10-k-vswitch.conflist").exists() && node.mtu("k-vswitch0") == 1480
+    })
+    .await;
+    node.configure(1, json!({"mtu": null})).await;
+    let ready = async |node: &Node| node.ready_condition().await.is_some_and(|(ready, _)| ready);
+    node.until("ready", async || ready(&node).await).await;
+    node.vsctl(&["set", "interface", "br-phy", "mtu_request=1300"]);
+    node.until("the uplink is too small", async || {
+        says(&node, "raise the MTU of br-phy to at least 1330").await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_without_privileges_says_which_one_it_needs() {
     let mut node = node!();
     node.configure(1, json!({})).await;
