@@ -29,6 +29,7 @@ use tracing::{error, info, warn};
 use crate::bridge::{BridgePlan, Datapath, tunnel_name};
 use crate::host_setup::HostPlan;
 use crate::install::{self, InstallOptions};
+use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::mtu;
 use crate::state::State;
@@ -106,6 +107,7 @@ struct Daemon {
     checks: Checks,
     ovsdb: Ovsdb,
     monitor: Monitor<Switch>,
+    members: Members,
     database_synced: bool,
     session: Option<Session>,
     connect: watch::Sender<bool>,
@@ -180,6 +182,7 @@ pub async fn run(
     ];
     let daemon = Daemon {
         state: State::new(&options.node),
+        members: Members::new(&options.bridge),
         options,
         module,
         datapath: None,
@@ -287,6 +290,7 @@ impl Daemon {
         let changes = match update {
             MonitorUpdate::Reset(rows) => {
                 self.state.reset_interfaces();
+                self.members.reset();
                 self.stamping.clear();
                 self.database_synced = true;
                 self.checks.ovsdb.met();
@@ -295,14 +299,12 @@ impl Daemon {
             MonitorUpdate::Changes(changes) => changes,
         };
         self.bridge_sent = None;
-        for change in &changes {
-            if let SwitchChange::Interface(change) = change {
-                let uuid = change.uuid();
-                if change.after().is_none_or(|row| row.external_ids.contains_key(ipam::keys::PROGRAMMED)) {
-                    self.stamping.remove(&uuid);
-                }
-                self.state.interface(change);
+        for change in self.members.follow(&changes, self.monitor.replica()) {
+            let uuid = change.uuid();
+            if change.after().is_none_or(|row| row.external_ids.contains_key(ipam::keys::PROGRAMMED)) {
+                self.stamping.remove(&uuid);
             }
+            self.state.interface(&change);
         }
     }
 

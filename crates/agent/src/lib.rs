@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - [`view`] is the one seam through which the cluster is seen; [`state`] is what is known, and the flows that follow
-//!   from it, without any I/O.
+//!   from it, without any I/O; [`members`] tells our bridge's interfaces from others'.
 //! - [`bridge`], [`host_setup`], [`mtu`] and [`install`] say what the database, the host and the runtime's directories
 //!   should hold.
 //! - [`daemon`] is the loop that takes events in and then settles one thing after the other; [`sweep`] finds ports
@@ -20,6 +20,7 @@ pub mod bridge;
 pub mod daemon;
 pub mod host_setup;
 pub mod install;
+pub mod members;
 pub mod metrics;
 pub mod mtu;
 pub mod state;

@@ -92,6 +92,25 @@ async fn a_port_is_stamped_when_its_flows_are_in_the_switch_and_forgotten_when_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pods_port_on_another_bridge_has_no_flows_on_ours() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let before = node.flows();
+    let (moved, stays) = (node.add_pod("moved", 2), node.add_pod("stays", 3));
+    node.until("both are stamped", async || node.is_programmed(&moved) && node.is_programmed(&stays)).await;
+    let ids = node.vsctl(&["get", "interface", &moved, "external_ids"]);
+    let ids = format!("external_ids={}", ids.trim());
+    let set = ["--", "set", "interface", &moved, &ids];
+    node.vsctl(&[&["del-port", "k-vswitch0", &moved, "--", "add-port", "br-phy", &moved], &set[..]].concat());
+    node.until("its flows are gone", async || node.flows().len() == before.len() + 9).await;
+    assert!(!node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")), "{:#?}", node.flows());
+    node.vsctl(&[&["del-port", "br-phy", &moved, "--", "add-port", "k-vswitch0", &moved], &set[..]].concat());
+    node.until("they are back", async || node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_nodes_come_change_and_go() {
     let mut node = node!();
     node.configure(1, json!({})).await;
