@@ -375,6 +375,7 @@ impl Daemon {
             .or_else(|| some("NoUplink", &self.uplink_trouble))
             .or_else(|| some("FlowRefused", &self.refusal))
             .or_else(|| self.tunnel_ailment())
+            .or_else(|| self.family_ailment())
             .or_else(|| Some(("MtuTooLarge", mtu::complaint(self.state.own()?, self.uplink.as_ref()?)?)))
     }
 
@@ -402,6 +403,22 @@ impl Daemon {
             return Some(("UnderlayNotOnBridge", why));
         }
         None
+    }
+
+    /// Nodes that cannot be reached, whatever is programmed.
+    fn family_ailment(&self) -> Option<(&'static str, String)> {
+        let (own, others) = (self.state.own()?, self.state.other_family());
+        let first = others.first()?;
+        let more = match others.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        let why = format!(
+            "node {first}{more}: overlay address of another family than this node's {}, so that no tunnel can be \
+             between them: give all Nodes an InternalIP of one family first (kubelet --node-ip)",
+            own.overlay_ip
+        );
+        Some(("UnderlayFamiliesDiffer", why))
     }
 
     fn own(&self) -> Option<Arc<api::NodeConfig>> {

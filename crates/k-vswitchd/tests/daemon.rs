@@ -126,6 +126,16 @@ async fn other_nodes_come_change_and_go() {
     node.configure(2, json!({"podCIDR": "10.0.7.0/24"})).await;
     node.until("its pod CIDR is followed", async || has(&node, "nw_dst=10.0.7.0/24")).await;
     assert!(!has(&node, "10.0.2.0/24"));
+    node.configure(2, json!({"overlayIP": "fd00:30::12"})).await;
+    node.until("an address that no tunnel reaches is said", async || {
+        node.ready_condition()
+            .await
+            .is_some_and(|(ready, why)| !ready && why.contains("node node-2: overlay"))
+    })
+    .await;
+    assert_eq!(node.flows(), alone);
+    node.configure(2, json!({"overlayIP": "172.30.0.12"})).await;
+    node.until("it is reached again", async || has(&node, "set_field:172.30.0.12->tun_dst")).await;
     node.configs().delete("node-2", &DeleteParams::default()).await.unwrap();
     node.until("it is forgotten", async || node.flows() == alone).await;
 }

@@ -144,6 +144,28 @@ fn remote_nodes_wait_for_the_tunnel_and_follow_it() {
 }
 
 #[test]
+fn a_node_whose_overlay_address_is_of_another_family_has_no_flows_and_is_named() {
+    let mut state = ready();
+    let over = |n: u8, ip: &str| {
+        ViewEvent::Node(Box::new(NodeConfig { overlay_ip: ip.parse().unwrap(), ..config(n) }))
+    };
+    let named = |state: &State| state.other_family().iter().cloned().collect::<Vec<_>>();
+    settle(&mut state);
+    state.view(over(2, "2001:db8::2"));
+    assert_eq!((settle(&mut state), state.reachable().count()), (0, 0));
+    assert_eq!(named(&state), ["node-2"]);
+    state.view(over(3, "192.0.2.3"));
+    assert_eq!((settle(&mut state), state.reachable().count()), (3, 1));
+    // This node's own address changes: now it is the others that cannot be reached.
+    state.view(over(1, "2001:db8::1"));
+    settle(&mut state);
+    assert_eq!(state.reachable().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["node-2"]);
+    assert_eq!(named(&state), ["node-3"]);
+    state.view(ViewEvent::NodeGone("node-3".into()));
+    assert_eq!(named(&state), Vec::<String>::new());
+}
+
+#[test]
 fn the_database_anew_leaves_only_what_is_in_it() {
     let mut state = ready();
     state.view(ViewEvent::Node(Box::new(config(2))));
