@@ -8,9 +8,9 @@ mod pod_mtus;
 mod program;
 mod settle;
 mod tasks;
+mod warmth;
 
-use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,8 +133,8 @@ struct Daemon {
     /// Ports are to be looked at for their MTU: those that came since, and those that could not be set.
     mtu_due: bool,
     pod_mtus: pod_mtus::PodMtus,
-    /// Ends of tunnels whose MAC the host has been made to look for.
-    warmed: HashSet<IpAddr>,
+    /// Ends of tunnels whose MAC the host is made to look for.
+    warmth: warmth::Warmth,
     /// Nothing is tried again before this.
     hold_until: Option<Instant>,
     trouble: Option<(&'static str, String)>,
@@ -208,7 +208,7 @@ pub async fn run(
         mtu_done: None,
         mtu_due: true,
         pod_mtus: pod_mtus::PodMtus::default(),
-        warmed: HashSet::new(),
+        warmth: warmth::Warmth::default(),
         hold_until: None,
         trouble: None,
         reports,

@@ -136,7 +136,7 @@ impl Daemon {
         }
         // The host's side is stated anew as well: addresses, routes and rules that others removed come back.
         self.host_due = true;
-        self.warmed.clear();
+        self.warmth.again();
         Ok(())
     }
 }

@@ -75,20 +75,19 @@ fn look_for(addresses: &[IpAddr]) -> host::Result<()> {
 impl Daemon {
     /// OVS's userspace tunnels drop packets until they know the next hop's MAC, which they learn from the host's own
     /// ARP and neighbour discovery, and forget after a quarter of an hour. So the host is made to look in time: for
-    /// each new node, and for all nodes with every audit.
+    /// each new node, and for all nodes with every audit, some of them with each tick.
     pub(super) async fn warm(&mut self) -> Result<(), DaemonError> {
-        if self.datapath != Some(Datapath::Netdev)
-            || !(self.state.take_remotes_changed() || self.warmed.is_empty())
-        {
+        if self.datapath != Some(Datapath::Netdev) {
             return Ok(());
         }
         // OVS listens only once the tunnel is there.
-        let ends = self.state.reachable().map(|remote| remote.overlay_ip);
-        let cold: Vec<IpAddr> = ends.filter(|end| !self.warmed.contains(end)).collect();
+        if self.state.take_remotes_changed() || self.warmth.is_cold() {
+            self.warmth.meet(self.state.reachable().map(|remote| remote.overlay_ip));
+        }
+        let cold = self.warmth.next();
         if cold.is_empty() {
             return Ok(());
         }
-        self.warmed.extend(&cold);
         if let Err(error) = spawn_blocking(move || look_for(&cold)).await? {
             debug!(%error, "cannot look for tunnel ends: OVS will when there are packets");
         }
@@ -100,6 +99,7 @@ impl Daemon {
     pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {
         self.bridge_sent = None;
         self.mtu_due = true;
+        self.warmth.tick();
         if self.datapath.is_none() && !self.module {
             self.module = has_module().await?;
         }
