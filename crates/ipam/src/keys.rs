@@ -41,3 +41,7 @@ pub const PROGRAMMED: &str = "kvs-programmed";
 /// The lock that the daemon holds exactly while it can program flows (RFC 7047 section 4.1.8). A lock's name is an
 /// `<id>`, which has no hyphens (section 3.1).
 pub const DAEMON_LOCK: &str = "k_vswitchd";
+
+/// The lock that a plugin's STATUS holds while it asks for [`DAEMON_LOCK`], so that two do not take each other for the
+/// daemon.
+pub const STATUS_LOCK: &str = "k_vswitch_status";
