@@ -141,6 +141,54 @@ async fn other_nodes_come_change_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_address_of_a_nodes_own_changes_without_a_restart() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let port = node.add_pod("web", 2);
+    node.until("the port is stamped", async || node.is_programmed(&port)).await;
+    node.exec(&["ip", "address", "add", "172.30.0.21/24", "dev", "br-phy"]);
+    let change = json!({
+        "clusterCIDR": "10.0.0.0/15,fd00::/47", "podCIDR": "10.1.9.0/24,fd00:0:1:9::/64",
+        "serviceCIDR": "10.97.0.0/16", "overlayIP": "172.30.0.21",
+    });
+    node.configure(1, change).await;
+    node.until("the plugins' facts follow", async || {
+        let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids"]);
+        facts.contains("kvs-pod-cidr-ipv4=\"10.1.9.0/24\"")
+            && facts.contains("kvs-gateway-ipv6=\"fd00:0:1:9::1\"")
+    })
+    .await;
+    node.until("the bridge's addresses follow", async || {
+        let addresses = node.addresses("k-vswitch0");
+        let has = |address: &str| addresses.contains(&address.parse().unwrap());
+        has("10.1.9.1") && has("fd00:0:1:9::1") && !has("10.0.1.1") && !has("fd00:0:0:1::1")
+    })
+    .await;
+    node.until("routes, rules and the tunnel follow", async || {
+        let routes = node.exec(&["ip", "route", "show", "dev", "k-vswitch0"]);
+        let rules = node.exec(&["nft", "list", "table", "inet", "k-vswitch"]);
+        let options = node.vsctl(&["get", "interface", "kvs-vxlan", "options"]);
+        routes.contains("10.0.0.0/15")
+            && !routes.contains("10.0.0.0/16")
+            && rules.contains("10.1.9.0/24")
+            && !rules.contains("10.0.1.0/24")
+            && options.contains("172.30.0.21")
+    })
+    .await;
+    node.until("flows follow", async || {
+        let flows = node.flows();
+        let has = |text: &str| flows.iter().any(|flow| flow.contains(text));
+        has("nw_dst=10.1.9.0/24") && !has("nw_dst=10.0.1.0/24") && has("nw_dst=10.0.1.2 ")
+    })
+    .await;
+    node.until("the condition says so", async || {
+        node.ready_condition().await.is_some_and(|(ready, _)| ready)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_overlay_changes_without_a_restart() {
     let mut node = node!();
     node.configure(1, json!({})).await;
