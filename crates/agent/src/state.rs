@@ -100,6 +100,8 @@ pub struct State {
     /// Other nodes whose configuration has become unusable: what was in force for them stays, until they go or
     /// another node takes their addresses.
     stale: BTreeSet<String>,
+    /// Other nodes to which no tunnel can be, since their overlay address is of another family than this node's.
+    other_family: BTreeSet<String>,
     /// Whether flows of another node were computed anew since the last [`State::take_remotes_changed`].
     remotes_changed: bool,
     store: Store<Owner>,
@@ -122,6 +124,7 @@ impl State {
             ports: HashMap::new(),
             tunnels: HashMap::new(),
             stale: BTreeSet::new(),
+            other_family: BTreeSet::new(),
             remotes_changed: false,
             store: Store::default(),
         }
@@ -192,6 +195,12 @@ impl State {
             .iter()
             .filter(|(name, _)| self.store.has(&Owner::Remote((*name).clone())))
             .map(|(_, c)| c)
+    }
+
+    /// The other nodes to which no tunnel can be, since their overlay address is of another family than this node's.
+    #[must_use]
+    pub fn other_family(&self) -> &BTreeSet<String> {
+        &self.other_family
     }
 
     /// Whether any of the port's flows is one of `keys`.
@@ -524,7 +533,19 @@ impl State {
         self.remotes_changed = true;
         let owner = Owner::Remote(name.to_owned());
         let tunnel = self.own.as_ref().and_then(|own| self.tunnels.get(tunnel_name(own.overlay_type)));
-        match (self.remotes.get(name), tunnel) {
+        let own_ip = self.own.as_ref().map(|own| own.overlay_ip);
+        let remote = self.remotes.get(name);
+        let differs =
+            |remote: &&NodeConfig| own_ip.is_some_and(|ip| ip.is_ipv4() != remote.overlay_ip.is_ipv4());
+        if let Some(remote) = remote.filter(differs) {
+            if self.other_family.insert(name.to_owned()) {
+                warn!(node = name, overlay_ip = %remote.overlay_ip, own = ?own_ip, "no tunnel: another family");
+            }
+            self.store.remove(&owner);
+            return;
+        }
+        self.other_family.remove(name);
+        match (remote, tunnel) {
             (Some(config), Some(&tunnel)) => {
                 let wanted = pipeline::remote(&Remote {
                     name: name.to_owned(),

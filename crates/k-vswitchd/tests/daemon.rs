@@ -85,10 +85,29 @@ async fn a_port_is_stamped_when_its_flows_are_in_the_switch_and_forgotten_when_i
     let port = node.add_pod("web", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&port)).await;
     let with = node.flows();
-    assert_eq!(with.len(), before.len() + 9);
+    assert_eq!(with.len(), before.len() + 11);
     assert!(with.iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")), "{with:#?}");
     node.vsctl(&["del-port", "k-vswitch0", &port]);
     node.until("the port's flows are gone", async || node.flows() == before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pods_port_on_another_bridge_has_no_flows_on_ours() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let before = node.flows();
+    let (moved, stays) = (node.add_pod("moved", 2).await, node.add_pod("stays", 3).await);
+    node.until("both are stamped", async || node.is_programmed(&moved) && node.is_programmed(&stays)).await;
+    let ids = node.vsctl(&["get", "interface", &moved, "external_ids"]);
+    let ids = format!("external_ids={}", ids.trim());
+    let set = ["--", "set", "interface", &moved, &ids];
+    node.vsctl(&[&["del-port", "k-vswitch0", &moved, "--", "add-port", "br-phy", &moved], &set[..]].concat());
+    node.until("its flows are gone", async || node.flows().len() == before.len() + 11).await;
+    assert!(!node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")), "{:#?}", node.flows());
+    node.vsctl(&[&["del-port", "br-phy", &moved, "--", "add-port", "k-vswitch0", &moved], &set[..]].concat());
+    node.until("they are back", async || node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,8 +126,66 @@ async fn other_nodes_come_change_and_go() {
     node.configure(2, json!({"podCIDR": "10.0.7.0/24"})).await;
     node.until("its pod CIDR is followed", async || has(&node, "nw_dst=10.0.7.0/24")).await;
     assert!(!has(&node, "10.0.2.0/24"));
+    node.configure(2, json!({"overlayIP": "fd00:30::12"})).await;
+    node.until("an address that no tunnel reaches is said", async || {
+        node.ready_condition()
+            .await
+            .is_some_and(|(ready, why)| !ready && why.contains("node node-2: overlay"))
+    })
+    .await;
+    assert_eq!(node.flows(), alone);
+    node.configure(2, json!({"overlayIP": "172.30.0.12"})).await;
+    node.until("it is reached again", async || has(&node, "set_field:172.30.0.12->tun_dst")).await;
     node.configs().delete("node-2", &DeleteParams::default()).await.unwrap();
     node.until("it is forgotten", async || node.flows() == alone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_of_a_nodes_own_changes_without_a_restart() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let port = node.add_pod("web", 2).await;
+    node.until("the port is stamped", async || node.is_programmed(&port)).await;
+    node.exec(&["ip", "address", "add", "172.30.0.21/24", "dev", "br-phy"]);
+    let change = json!({
+        "clusterCIDR": "10.0.0.0/15,fd00::/47", "podCIDR": "10.1.9.0/24,fd00:0:1:9::/64",
+        "serviceCIDR": "10.97.0.0/16", "overlayIP": "172.30.0.21",
+    });
+    node.configure(1, change).await;
+    node.until("the plugins' facts follow", async || {
+        let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids"]);
+        facts.contains("kvs-pod-cidr-ipv4=\"10.1.9.0/24\"")
+            && facts.contains("kvs-gateway-ipv6=\"fd00:0:1:9::1\"")
+    })
+    .await;
+    node.until("the bridge's addresses follow", async || {
+        let addresses = node.addresses("k-vswitch0");
+        let has = |address: &str| addresses.contains(&address.parse().unwrap());
+        has("10.1.9.1") && has("fd00:0:1:9::1") && !has("10.0.1.1") && !has("fd00:0:0:1::1")
+    })
+    .await;
+    node.until("routes, rules and the tunnel follow", async || {
+        let routes = node.exec(&["ip", "route", "show", "dev", "k-vswitch0"]);
+        let rules = node.exec(&["nft", "list", "table", "inet", "k-vswitch"]);
+        let options = node.vsctl(&["get", "interface", "kvs-vxlan", "options"]);
+        routes.contains("10.0.0.0/15")
+            && !routes.contains("10.0.0.0/16")
+            && rules.contains("10.1.9.0/24")
+            && !rules.contains("10.0.1.0/24")
+            && options.contains("172.30.0.21")
+    })
+    .await;
+    node.until("flows follow", async || {
+        let flows = node.flows();
+        let has = |text: &str| flows.iter().any(|flow| flow.contains(text));
+        has("nw_dst=10.1.9.0/24") && !has("nw_dst=10.0.1.0/24") && has("nw_dst=10.0.1.2 ")
+    })
+    .await;
+    node.until("the condition says so", async || {
+        node.ready_condition().await.is_some_and(|(ready, _)| ready)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,8 +313,9 @@ async fn without_the_api_everything_stays_even_through_a_restart() {
     node.configure(2, json!({})).await;
     node.ready(&[]).await;
     let before = node.flows();
+    node.create_pod("web").await;
     node.api.faults().set_available(false);
-    let port = node.add_pod("web", 2).await;
+    let port = node.add_port("web", 2);
     node.until("pods still come", async || node.is_programmed(&port)).await;
     let with = node.flows();
     assert!(with.len() > before.len());
@@ -332,15 +410,68 @@ async fn the_mtu_follows_the_uplink() {
     node.configure(1, json!({})).await;
     node.ready(&[]).await;
     let port = node.add_pod("web", 2).await;
-    node.until("the port is stamped", async || node.is_programmed(&port)).await;
-    node.vsctl(&["set", "interface", "br-phy", "mtu_request=1400"]);
-    node.until("facts and the bridge's interface have the new MTU", async || {
-        let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids:kvs-mtu"]);
-        facts.contains("1350") && node.exec(&["ip", "-o", "link", "show", "k-vswitch0"]).contains("mtu 1350")
+    let both = |node: &Node, mtu| node.mtu(&port) == mtu && node.mtu("peer2") == mtu;
+    node.until("the pod's port is stamped", async || node.is_programmed(&port)).await;
+    // The veth pair was made with the kernel's 1500, as by a plugin that read another MTU.
+    node.until("both ends of a new port have the node's MTU", async || both(&node, 1450)).await;
+    for (uplink, pods) in [(1400, 1350), (1500, 1450)] {
+        node.vsctl(&["set", "interface", "br-phy", &format!("mtu_request={uplink}")]);
+        node.until("facts and the bridge's interface have the new MTU", async || {
+            let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids:kvs-mtu"]);
+            facts.contains(&pods.to_string()) && node.mtu("k-vswitch0") == pods
+        })
+        .await;
+        node.until("both ends of the running pod's interface too", async || both(&node, pods)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mtu_that_could_not_be_set_is_tried_again_and_one_that_is_asked_for_stays() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let (port, other, fixed) =
+        (node.add_pod("web", 2).await, node.add_pod("other", 3).await, node.add_pod("fixed", 4).await);
+    node.vsctl(&["set", "interface", &fixed, "external_ids:kvs-mtu=1300"]);
+    node.exec(&["ip", "link", "set", "peer2", "name", "away"]);
+    node.until("the port's trouble is said", async || {
+        node.log().contains(&port) && node.log().contains("will try again")
     })
     .await;
-    node.until("the running pod's interface too", async || {
-        node.exec(&["ip", "-o", "link", "show", &port]).contains("mtu 1350")
+    node.until("the other pod's MTU is set", async || node.mtu(&other) == 1450 && node.mtu("peer3") == 1450)
+        .await;
+    node.until("what the plugin was told is kept", async || {
+        node.mtu(&fixed) == 1300 && node.mtu("peer4") == 1300
+    })
+    .await;
+    assert_eq!(node.mtu("away"), 1500);
+    node.exec(&["ip", "link", "set", "away", "name", "peer2"]);
+    node.until("the pod's end is set after all", async || {
+        node.mtu(&port) == 1450 && node.mtu("peer2") == 1450
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mtu_that_the_uplink_cannot_carry_is_said_until_it_fits() {
+    let mut node = node!();
+    node.configure(1, json!({"mtu": 1480})).await;
+    node.start_daemon(&[]);
+    let says = async |node: &Node, what: &str| {
+        node.ready_condition().await.is_some_and(|(ready, why)| !ready && why.contains(what))
+    };
+    node.until("the condition says what would fit", async || says(&node, "set it to at most 1450").await)
+        .await;
+    node.until("what the operator wrote is in force, and pods have their network", async || {
+        node.path("cni/net.d/10-k-vswitch.conflist").exists() && node.mtu("k-vswitch0") == 1480
+    })
+    .await;
+    node.configure(1, json!({"mtu": null})).await;
+    let ready = async |node: &Node| node.ready_condition().await.is_some_and(|(ready, _)| ready);
+    node.until("ready", async || ready(&node).await).await;
+    node.vsctl(&["set", "interface", "br-phy", "mtu_request=1300"]);
+    node.until("the uplink is too small", async || {
+        says(&node, "raise the MTU of br-phy to at least 1330").await
     })
     .await;
 }
@@ -369,4 +500,44 @@ async fn a_kernel_without_the_module_is_told_from_one_that_has_it() {
     assert!(!status.success());
     let log = node.log();
     assert!(log.contains("no openvswitch module") && log.contains("--datapath auto"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_on_a_kernel_that_has_lost_the_module_is_left_alone_and_said() {
+    let mut node = node!();
+    if host::kernel::has_openvswitch().unwrap() {
+        println!("SKIPPED: this kernel has the openvswitch module");
+        return;
+    }
+    node.configure(1, json!({})).await;
+    node.vsctl(&[
+        "--no-wait",
+        "add-br",
+        "k-vswitch0",
+        "--",
+        "set",
+        "bridge",
+        "k-vswitch0",
+        "datapath_type=system",
+    ]);
+    let row = |node: &Node| {
+        let columns = "datapath_type,external_ids,other_config,fail_mode,protocols,ports";
+        node.vsctl(&[&format!("--columns={columns}"), "list", "bridge", "k-vswitch0"])
+    };
+    let before = row(&node);
+    node.start_daemon(&["--datapath", "auto"]);
+    let says = |text: &str| text.contains("modprobe openvswitch") && text.contains("--datapath netdev");
+    node.until("the condition says what to do", async || {
+        node.ready_condition().await.is_some_and(|(ready, why)| !ready && says(&why))
+    })
+    .await;
+    assert!(node.get("/readyz").is_some_and(|(status, text)| status == 503 && says(&text)));
+    assert_eq!(row(&node), before);
+    // The operator's word.
+    node.kill_daemon();
+    node.ready(&["--datapath", "netdev"]).await;
+    // And from then on it is what the bridge has.
+    node.kill_daemon();
+    node.ready(&["--datapath", "auto"]).await;
+    assert_eq!(node.vsctl(&["get", "bridge", "k-vswitch0", "datapath_type"]), "netdev\n");
 }

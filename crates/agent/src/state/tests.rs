@@ -31,6 +31,7 @@ fn pod_row(n: u8, ofport: Option<i64>, stamp: Option<i64>) -> Interface {
         mac: [0x0a, 0x58, 10, 0, 1, n],
         ipv4: Some([10, 0, 1, n].into()),
         ipv6: None,
+        mtu: None,
     };
     let mut external_ids = facts.write();
     if let Some(stamp) = stamp {
@@ -183,6 +184,28 @@ fn remote_nodes_wait_for_the_tunnel_and_follow_it() {
     // GRE has a port of its own, which is not there yet.
     state.view(ViewEvent::Node(Box::new(NodeConfig { overlay_type: api::OverlayType::Gre, ..config(1) })));
     assert_eq!(state.reachable().count(), 0);
+}
+
+#[test]
+fn a_node_whose_overlay_address_is_of_another_family_has_no_flows_and_is_named() {
+    let mut state = ready();
+    let over = |n: u8, ip: &str| {
+        ViewEvent::Node(Box::new(NodeConfig { overlay_ip: ip.parse().unwrap(), ..config(n) }))
+    };
+    let named = |state: &State| state.other_family().iter().cloned().collect::<Vec<_>>();
+    settle(&mut state);
+    state.view(over(2, "2001:db8::2"));
+    assert_eq!((settle(&mut state), state.reachable().count()), (0, 0));
+    assert_eq!(named(&state), ["node-2"]);
+    state.view(over(3, "192.0.2.3"));
+    assert_eq!((settle(&mut state), state.reachable().count()), (3, 1));
+    // This node's own address changes: now it is the others that cannot be reached.
+    state.view(over(1, "2001:db8::1"));
+    settle(&mut state);
+    assert_eq!(state.reachable().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["node-2"]);
+    assert_eq!(named(&state), ["node-3"]);
+    state.view(ViewEvent::NodeGone("node-3".into()));
+    assert_eq!(named(&state), Vec::<String>::new());
 }
 
 #[test]
