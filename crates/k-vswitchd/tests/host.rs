@@ -10,6 +10,10 @@
 
 mod node;
 
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
 use node::Node;
 use serde_json::json;
 
@@ -22,6 +26,46 @@ macro_rules! node {
     };
 }
 
+/// Changes of a node's interfaces, in order.
+struct Changes {
+    monitor: Child,
+    file: PathBuf,
+}
+
+impl Changes {
+    fn watch(node: &Node) -> Self {
+        let file = node.path("changes");
+        let out = std::fs::File::create(&file).unwrap();
+        let netns = format!("--net=/run/netns/{}", node.name);
+        let monitor = Command::new("nsenter")
+            .args([netns.as_str(), "ip", "-o", "monitor", "link"])
+            .stdout(out)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Until it listens, what happens is not seen.
+        std::thread::sleep(Duration::from_millis(300));
+        Self { monitor, file }
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.file).unwrap()
+    }
+
+    /// Which change gave the interface this MTU.
+    fn first(&self, link: &str, mtu: u32) -> Option<usize> {
+        let (name, mtu) = (format!(": {link}@"), format!(" mtu {mtu} "));
+        self.text().lines().position(|line| line.contains(&name) && line.contains(&mtu))
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        let _ = self.monitor.kill();
+        let _ = self.monitor.wait();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mtu_follows_the_uplink() {
     let mut node = node!();
@@ -32,7 +76,10 @@ async fn the_mtu_follows_the_uplink() {
     node.until("the pod's port is stamped", async || node.is_programmed(&port)).await;
     // The veth pair was made with the kernel's 1500, as by a plugin that read another MTU.
     node.until("both ends of a new port have the node's MTU", async || both(&node, 1450)).await;
-    for (uplink, pods) in [(1400, 1350), (1500, 1450)] {
+    // The host's end must at no time be smaller than the pod's.
+    for (uplink, pods, first, second) in [(1400, 1350, "peer2", port.as_str()), (1500, 1450, &port, "peer2")]
+    {
+        let changes = Changes::watch(&node);
         node.vsctl(&["set", "interface", "br-phy", &format!("mtu_request={uplink}")]);
         node.until("facts and the bridge's interface have the new MTU", async || {
             let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids:kvs-mtu"]);
@@ -40,6 +87,9 @@ async fn the_mtu_follows_the_uplink() {
         })
         .await;
         node.until("both ends of the running pod's interface too", async || both(&node, pods)).await;
+        node.until("the changes are seen", async || changes.first(second, pods).is_some()).await;
+        let order = [changes.first(first, pods), changes.first(second, pods)];
+        assert!(order[0].is_some() && order[0] < order[1], "{}", changes.text());
     }
 }
 
