@@ -14,8 +14,11 @@ use crate::bridge::Datapath;
 use crate::state::LocalPort;
 use crate::uplink::{self, Uplink, UplinkError};
 
-/// Whether the kernel has Open vSwitch's datapath.
-pub(super) async fn has_module() -> Result<bool, DaemonError> {
+/// Whether the kernel has Open vSwitch's datapath. Where it will not be used, it is not asked for, which would load it.
+pub(super) async fn has_module(asked: Option<Datapath>) -> Result<bool, DaemonError> {
+    if asked == Some(Datapath::Netdev) {
+        return Ok(false);
+    }
     Ok(spawn_blocking(host::kernel::has_openvswitch).await??)
 }
 
@@ -101,7 +104,7 @@ impl Daemon {
         self.mtu_due = true;
         self.warmth.tick();
         if self.datapath.is_none() && !self.module {
-            self.module = has_module().await?;
+            self.module = has_module(self.options.datapath).await?;
         }
         if let Some(own) = self.own() {
             match uplink(own.overlay_ip).await? {
