@@ -111,7 +111,11 @@ async fn an_mtu_that_could_not_be_set_is_tried_again_and_one_that_is_asked_for_s
         node.mtu(&fixed) == 1300 && node.mtu("peer4") == 1300
     })
     .await;
-    assert_eq!(node.mtu("away"), 1500);
+    // Another interface of the same name is not touched.
+    node.exec(&["ip", "link", "add", "peer2", "mtu", "1500", "type", "veth", "peer", "name", "stranger"]);
+    node.until("the stranger is said", async || node.log().contains("is not the other end of")).await;
+    assert_eq!((node.mtu("away"), node.mtu("peer2")), (1500, 1500));
+    node.exec(&["ip", "link", "del", "peer2"]);
     node.exec(&["ip", "link", "set", "away", "name", "peer2"]);
     node.until("the pod's end is set after all", async || {
         node.mtu(&port) == 1450 && node.mtu("peer2") == 1450
