@@ -98,7 +98,7 @@ struct Checks {
 
 struct Daemon {
     options: Options,
-    /// Whether the kernel has a datapath.
+    /// Whether the kernel has a datapath that may be used.
     module: bool,
     /// The datapath in use, once the database has been read.
     datapath: Option<Datapath>,
@@ -151,11 +151,11 @@ pub async fn run(
     health: &Health,
     metrics: Metrics,
 ) -> Result<(), DaemonError> {
-    let module = tasks::has_module().await?;
+    let module = tasks::has_module(options.datapath).await?;
     if options.datapath == Some(Datapath::System) && !module {
         return Err(DaemonError::NoModule);
     }
-    info!(node = options.node, bridge = options.bridge, module, "starting");
+    info!(node = options.node, bridge = options.bridge, "starting");
     let plugin = options.install.clone();
     tokio::task::spawn_blocking(move || install::plugin(&plugin)).await??;
 
