@@ -103,6 +103,8 @@ struct Daemon {
     /// The datapath in use, once the database has been read.
     datapath: Option<Datapath>,
     state: State,
+    /// Questions to the cluster view.
+    ask: mpsc::UnboundedSender<view::Question>,
     metrics: Metrics,
     checks: Checks,
     ovsdb: Ovsdb,
@@ -170,15 +172,17 @@ pub async fn run(
     let (connect, connecting) = watch::channel(false);
     let (reports, reported) = watch::channel(None);
     let (view_in, view_events) = mpsc::channel(BATCH);
+    let (ask, questions) = mpsc::unbounded_channel();
     let (switch_in, switch_events) = mpsc::channel(4);
     let management = Address::Unix(options.ovs_rundir.join(format!("{}.mgmt", options.bridge)));
     let background = [
         tokio::spawn(keep_up(management, connecting, switch_in)),
         tokio::spawn(status::publish(client.clone(), options.node.clone(), reported)),
-        tokio::spawn(view::kubernetes::watch(client, view_in)),
+        tokio::spawn(view::kubernetes::watch(client, view_in, questions)),
     ];
     let daemon = Daemon {
         state: State::new(&options.node),
+        ask,
         members: Members::new(&options.bridge),
         options,
         module,
@@ -263,6 +267,9 @@ impl Daemon {
                 _ = tick.tick() => self.tick().await?,
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,
+            }
+            for question in self.state.take_questions() {
+                self.ask.send(question).map_err(|_| DaemonError::Ended("the cluster view"))?;
             }
             if self.hold_until.is_none() {
                 self.settle().await?;

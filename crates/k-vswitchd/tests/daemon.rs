@@ -12,6 +12,7 @@ mod node;
 
 use std::time::Duration;
 
+use apiserver::{Fault, Gvr, Requests, Verb};
 use kube::api::DeleteParams;
 use node::{NODE, Node};
 use serde_json::json;
@@ -428,4 +429,22 @@ async fn a_kernel_without_the_module_is_told_from_one_that_has_it() {
     assert!(!status.success());
     let log = node.log();
     assert!(log.contains("no openvswitch module") && log.contains("--datapath auto"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_starts_with_policies_that_the_watch_has_not_told_yet() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let watches = Requests::all().verb(Verb::Watch).resource("networkpolicies");
+    node.api.faults().inject_always(watches, Fault::Delay(Duration::from_secs(3600)));
+    node.api.faults().drop_watches(Some(Gvr::new("networking.k8s.io", "v1", "networkpolicies")));
+    node.create_policy("deny", json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})).await;
+    let port = node.add_pod("web", 2).await;
+    node.until("the port is stamped", async || node.is_programmed(&port)).await;
+    let flows = node.flows();
+    for table in [datapath::Table::Egress, datapath::Table::Ingress] {
+        let prefix = format!("table={}, priority=100,", table.number());
+        assert!(flows.iter().any(|flow| flow.contains(&prefix)), "not isolated: {flows:#?}");
+    }
 }
