@@ -64,7 +64,11 @@ fn a_hundred_pods_at_once_all_work_and_leave_nothing() {
     all_work(&lab, 100);
     let (ports, links, flows) = traces(&lab.node(1));
     assert_eq!((ports.len(), links.len()), (101, 101));
-    assert_eq!(flows.len() - before.2.len(), 100 * 9, "nine flows per pod");
+    assert_eq!(
+        flows.len() - before.2.len(),
+        100 * 11,
+        "nine flows per port, and two say whose an address is"
+    );
 
     let begin = Instant::now();
     lab.delete(&many(100));

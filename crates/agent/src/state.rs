@@ -307,10 +307,27 @@ impl State {
     }
 
     /// A pod that starts must not be ahead of policies that are older than it.
-    fn ask_for_policies(&mut self, uuid: Uuid, namespace: &str) {
+    fn ask_about(&mut self, uuid: Uuid) {
+        let Some(port) = self.ports.get(&uuid) else { return };
+        let facts = &port.facts;
+        let reference = PodRef { namespace: facts.namespace.clone(), name: facts.name.clone() };
+        let known = self.pods.contains(&reference, facts.uid.as_deref());
         self.last_ticket += 1;
         self.waiting.insert(uuid, self.last_ticket);
-        self.questions.push(Question { namespace: namespace.to_owned(), ticket: self.last_ticket });
+        self.questions.push(Question {
+            namespace: reference.namespace,
+            unknown: (!known).then_some(reference.name),
+            ticket: self.last_ticket,
+        });
+    }
+
+    /// Asks once more about pods that start and that nobody has told of.
+    pub fn ask_again(&mut self) {
+        let unknown = |uuid: &&Uuid| !self.enforcement.knows(**uuid) && !self.store.has(&Owner::Port(**uuid));
+        let ports: Vec<Uuid> = self.ports.keys().filter(unknown).copied().collect();
+        for port in ports {
+            self.ask_about(port);
+        }
     }
 
     /// What is to be asked of the view.
@@ -496,10 +513,6 @@ impl State {
         };
         let is_new = !self.ports.contains_key(&uuid);
         if is_new {
-            // An earlier daemon has shown it to the network already.
-            if !port.is_programmed() {
-                self.ask_for_policies(uuid, &port.facts.namespace);
-            }
             info!(
                 port = port.name,
                 pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name),
@@ -507,7 +520,12 @@ impl State {
                 "port added"
             );
         }
+        // An earlier daemon has shown a programmed one to the network already.
+        let starts = is_new && !port.is_programmed();
         self.ports.insert(uuid, port);
+        if starts {
+            self.ask_about(uuid);
+        }
         self.enforce(uuid);
     }
 

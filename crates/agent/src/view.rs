@@ -38,13 +38,16 @@ pub enum ViewEvent {
     UpToDate(Question),
 }
 
-/// "Does the view have all policies that this namespace has now?"
+/// "Does the view have all policies that this namespace has now, and this pod?"
 ///
-/// Each kind of object comes in its own time. A pod may be known, and started, before a policy that is older than it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Each kind of object comes in its own time. A pod may be known, and started, before a policy that is older than it; or
+/// started before it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Question {
     /// The namespace.
     pub namespace: String,
+    /// A pod in it that is not known.
+    pub unknown: Option<String>,
     /// Which question it is; an answer to a later one answers those before it.
     pub ticket: u64,
 }

@@ -107,6 +107,7 @@ impl Daemon {
     /// changed nothing are sent again.
     pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {
         self.bridge_sent = None;
+        self.state.ask_again();
         self.mtu_due = true;
         self.warmth.tick();
         if self.datapath.is_none() && !self.module {

@@ -258,7 +258,13 @@ fn a_port_has_no_network_before_its_pod_is_known() {
     let mut state = ready();
     settle(&mut state);
     state.interface(&inserted(9, pod_row(9, Some(9), None)));
+    let asks =
+        |state: &mut State| state.take_questions().into_iter().filter_map(|q| q.unknown).collect::<Vec<_>>();
+    assert_eq!(asks(&mut state), ["pod-9"]);
     assert_eq!((settle(&mut state), state.unstamped()), (0, vec![]));
+    state.ask_again();
+    assert_eq!(asks(&mut state), ["pod-9"]);
+    state.view(ViewEvent::UpToDate(Question { namespace: "default".into(), ticket: 2, unknown: None }));
     // Another pod of this name, whose labels may be others.
     state.view(ViewEvent::Pod(Box::new(ClusterPod { uids: vec!["old".into()], ..pod(9) })));
     settle(&mut state);

@@ -18,15 +18,15 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tracing::{debug, warn};
 
-use self::freshness::Outlet;
+use self::freshness::{Outlet, Outlets};
 use self::objects::{NamespaceMeta, PodView, PolicyView};
 use super::{Part, PodRef, Question, ViewEvent};
 
 /// Sends the view of the cluster to `events`, until the receiver is dropped, and answers questions there.
 pub async fn watch(client: Client, events: Sender<ViewEvent>, questions: UnboundedReceiver<Question>) {
     let outlet = || Outlet::new(events.clone());
-    let of_policies = outlet();
-    let answers = freshness::answer(&client, &of_policies, questions);
+    let asked = Outlets { policies: outlet(), pods: outlet() };
+    let answers = freshness::answer(&client, &asked, questions);
     let configs = follow::<DeserializeGuard<VSwitchConfig>, _>(
         &client,
         Part::Nodes,
@@ -56,16 +56,19 @@ pub async fn watch(client: Client, events: Sender<ViewEvent>, questions: Unbound
         },
         |name| ViewEvent::NamespaceGone(name.name),
     );
-    let policies =
-        follow::<PolicyView, _>(&client, Part::Policies, of_policies.clone(), policy, ViewEvent::PolicyGone);
-    let pods = follow::<PodView, _>(
+    let policies = follow::<PolicyView, _>(
         &client,
-        Part::Pods,
-        outlet(),
-        |pod| ViewEvent::Pod(Box::new(pod.into_pod())),
-        ViewEvent::PodGone,
+        Part::Policies,
+        asked.policies.clone(),
+        policy,
+        ViewEvent::PolicyGone,
     );
+    let pods = follow::<PodView, _>(&client, Part::Pods, asked.pods.clone(), pod, ViewEvent::PodGone);
     tokio::join!(configs, namespaces, policies, pods, answers);
+}
+
+fn pod(pod: PodView) -> ViewEvent {
+    ViewEvent::Pod(Box::new(pod.into_pod()))
 }
 
 fn policy(policy: PolicyView) -> ViewEvent {
