@@ -39,11 +39,14 @@ struct Rule<'a> {
     ports: &'a [PolicyPort],
 }
 
+/// The namespace where it is the policy's own, the selector of namespaces, the selector of pods.
+type Selected<'a> = (Option<&'a str>, Option<LabelSelector>, Option<LabelSelector>);
+
 struct View<'a> {
     cluster: &'a Cluster,
     labels: HashMap<&'a str, &'a Labels>,
     by_namespace: HashMap<&'a str, Vec<usize>>,
-    members: HashMap<(Option<&'a str>, Option<LabelSelector>, Option<LabelSelector>), Vec<usize>>,
+    members: HashMap<Selected<'a>, Vec<usize>>,
 }
 
 pub(crate) fn measure(cluster: &Cluster) -> Baselines {
