@@ -39,11 +39,14 @@ struct Rule<'a> {
     ports: &'a [PolicyPort],
 }
 
+/// The namespace where it is the policy's own, the selector of namespaces, the selector of pods.
+type Selected<'a> = (Option<&'a str>, Option<LabelSelector>, Option<LabelSelector>);
+
 struct View<'a> {
     cluster: &'a Cluster,
     labels: HashMap<&'a str, &'a Labels>,
     by_namespace: HashMap<&'a str, Vec<usize>>,
-    members: HashMap<(Option<&'a str>, Option<LabelSelector>, Option<LabelSelector>), Vec<usize>>,
+    members: HashMap<Selected<'a>, Vec<usize>>,
 }
 
 pub(crate) fn measure(cluster: &Cluster) -> Baselines {
@@ -193,4 +196,31 @@ fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
                 _ => value.is_none(),
             }
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::spec::{IngressRule, Pod};
+
+    use super::*;
+    use crate::cluster::{block, labels, pods, port, selector};
+
+    #[test]
+    fn flows_are_counted_as_they_would_be_made() {
+        let mut cluster = Cluster::default();
+        cluster.namespaces.push(("a".to_owned(), Labels::new()));
+        for n in 0..10 {
+            let labels = labels([("app", if n < 2 { "web" } else { "db" })]);
+            cluster.add_pod("a", n.to_string(), Pod { labels, ..Pod::default() }, n);
+        }
+        let rule = IngressRule {
+            from: Some(vec![pods(selector([("app", "db")])), block("192.0.2.0/24", &[])]),
+            ports: Some(vec![port("TCP", 80), port("TCP", 443)]),
+        };
+        let spec = NetworkPolicySpec { ingress: Some(vec![rule]), ..NetworkPolicySpec::default() };
+        cluster.add_policy("a", "p", spec);
+        let found = measure(&cluster);
+        // One subject, eight pods and a block, two ports.
+        assert_eq!((found.rules, found.product.entries, found.lists.entries), (1, 18, 1 + 1 + 9 + 2));
+    }
 }

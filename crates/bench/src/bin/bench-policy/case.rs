@@ -69,3 +69,20 @@ impl Case {
         Ok(Figures { from_nothing, events, baselines })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_case_has_all_figures_and_the_same_ones_again() {
+        for mut case in CASES {
+            case.size = size(10, 20, 4, 5);
+            let (a, b) = (case.measure(20).unwrap(), case.measure(0).unwrap());
+            let entries = |figures: &Figures| figures.from_nothing.entries_and_steps_per_rule.to_bits();
+            assert_eq!(entries(&a), entries(&b), "{}", case.name);
+            assert!(a.from_nothing.rules > 0 && a.from_nothing.rules == a.baselines.rules, "{}", case.name);
+            assert_eq!(a.events.len(), events::KINDS.len());
+        }
+    }
+}

@@ -15,8 +15,9 @@ pub(crate) fn cluster(seed: u64, size: Size) -> Cluster {
         cluster.namespaces.push((namespace.clone(), labels([("team", &team), ("env", &env)])));
         for p in 0..size.pods_per_namespace {
             let (app, ver) = (p % 10, random.below(2).to_string());
-            let mut pod = Pod::default();
-            pod.labels = labels([("app", &app.to_string()), ("tier", &(app % 3).to_string()), ("ver", &ver)]);
+            let labels_of_app =
+                labels([("app", &app.to_string()), ("tier", &(app % 3).to_string()), ("ver", &ver)]);
+            let mut pod = Pod { labels: labels_of_app, ..Pod::default() };
             if random.percent(5) {
                 pod.labels.extend(labels([("pci", "true")]));
             }

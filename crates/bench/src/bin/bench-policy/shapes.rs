@@ -62,11 +62,11 @@ fn system(cluster: &mut Cluster, random: &mut Random, size: Size) {
 /// One replica of one component.
 fn workload(random: &mut Random, namespace: usize, p: usize) -> (Pod, String) {
     let app = format!("service-{}", (namespace * 3 + p / 20) % 500);
-    let component = COMPONENTS[p % 5];
+    let component = COMPONENTS.get(p % 5).copied().unwrap_or("web");
     let version = format!("v{}", random.below(3));
-    let mut pod = Pod::default();
-    pod.labels =
+    let own =
         labels([(APP, &app), (COMPONENT, component), ("version", &version), ("helm.sh/chart", "base-1.4")]);
+    let mut pod = Pod { labels: own, ..Pod::default() };
     let hash = format!("{:x}", namespace * 7919 + p / 5);
     let mut name = format!("{app}-{component}-{hash}-{p}");
     match component {
