@@ -32,6 +32,34 @@ impl Datapath {
     }
 }
 
+/// The datapath to use. Without one that was asked for, a bridge that is there keeps its own, since another would take
+/// the network away from the pods that run; a new one gets the kernel's if the kernel has it.
+///
+/// # Errors
+/// What to do if that is the kernel's, and the kernel has none.
+pub fn choose_datapath(
+    asked: Option<Datapath>,
+    bridge: Option<&Bridge>,
+    module: bool,
+) -> Result<Datapath, String> {
+    // Empty is `system` too.
+    let present = bridge.map(|bridge| match bridge.datapath_type.as_str() {
+        "netdev" => Datapath::Netdev,
+        _ => Datapath::System,
+    });
+    match (asked.or(present), module) {
+        (Some(Datapath::System), false) => Err(format!(
+            "bridge {} has the kernel's datapath (system), and this kernel has no openvswitch module: install the \
+             kernel's modules (modprobe openvswitch must succeed), or move the node to OVS's userspace datapath with \
+             --datapath netdev; nothing is changed until then",
+            bridge.map_or("", |bridge| &bridge.name)
+        )),
+        (Some(datapath), _) => Ok(datapath),
+        (None, true) => Ok(Datapath::System),
+        (None, false) => Ok(Datapath::Netdev),
+    }
+}
+
 /// OpenFlow versions of the bridge: ours, and those that `ovs-ofctl` speaks without being told.
 const PROTOCOLS: [&str; 3] = ["OpenFlow10", "OpenFlow13", "OpenFlow15"];
 
@@ -221,4 +249,29 @@ fn other_config() -> BTreeMap<String, String> {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_keeps_its_datapath_unless_another_is_asked_for() {
+        let bridge = |kind: &str| Bridge {
+            name: "k-vswitch0".into(),
+            datapath_type: kind.into(),
+            ..Bridge::default()
+        };
+        let (system, netdev) = (Ok(Datapath::System), Ok(Datapath::Netdev));
+        assert_eq!(choose_datapath(None, None, true), system);
+        assert_eq!(choose_datapath(None, None, false), netdev);
+        assert_eq!(choose_datapath(None, Some(&bridge("netdev")), true), netdev);
+        for kind in ["system", ""] {
+            assert_eq!(choose_datapath(None, Some(&bridge(kind)), true), system);
+            let why = choose_datapath(None, Some(&bridge(kind)), false).unwrap_err();
+            assert!(why.contains("modprobe openvswitch") && why.contains("--datapath netdev"), "{why}");
+            assert_eq!(choose_datapath(Some(Datapath::Netdev), Some(&bridge(kind)), false), netdev);
+        }
+        assert_eq!(choose_datapath(Some(Datapath::System), Some(&bridge("netdev")), true), system);
+    }
 }

@@ -4,12 +4,13 @@
 //! stamps, each only if what comes before it is done. What arrives meanwhile waits in channels and is taken in as a
 //! batch: a hundred pods that come at once cost a few bundles, not a hundred.
 
+mod pod_mtus;
 mod program;
 mod settle;
 mod tasks;
+mod warmth;
 
-use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,9 @@ use tracing::{error, info, warn};
 use crate::bridge::{BridgePlan, Datapath, tunnel_name};
 use crate::host_setup::HostPlan;
 use crate::install::{self, InstallOptions};
+use crate::members::Members;
 use crate::metrics::Metrics;
+use crate::mtu;
 use crate::state::State;
 use crate::status::{self, Report};
 use crate::sweep::{Grace, Sweeper};
@@ -53,7 +56,7 @@ pub struct Options {
     pub ovsdb: Address,
     /// Directory in which ovs-vswitchd makes the bridge's management socket.
     pub ovs_rundir: PathBuf,
-    /// The datapath; `None`: the kernel's where there is one.
+    /// The datapath; `None`: what the bridge has, and for a new one the kernel's where there is one.
     pub datapath: Option<Datapath>,
     /// What is installed for the container runtime.
     pub install: InstallOptions,
@@ -95,12 +98,18 @@ struct Checks {
 
 struct Daemon {
     options: Options,
-    datapath: Datapath,
+    /// Whether the kernel has a datapath that may be used.
+    module: bool,
+    /// The datapath in use, once the database has been read.
+    datapath: Option<Datapath>,
     state: State,
+    /// Questions to the cluster view.
+    ask: mpsc::UnboundedSender<view::Question>,
     metrics: Metrics,
     checks: Checks,
     ovsdb: Ovsdb,
     monitor: Monitor<Switch>,
+    members: Members,
     database_synced: bool,
     session: Option<Session>,
     connect: watch::Sender<bool>,
@@ -123,8 +132,11 @@ struct Daemon {
     sweeper: Sweeper,
     conflist_done: bool,
     mtu_done: Option<u16>,
-    /// Ends of tunnels whose MAC the host has been made to look for.
-    warmed: HashSet<IpAddr>,
+    /// Ports are to be looked at for their MTU: those that came since, and those that could not be set.
+    mtu_due: bool,
+    pod_mtus: pod_mtus::PodMtus,
+    /// Ends of tunnels whose MAC the host is made to look for.
+    warmth: warmth::Warmth,
     /// Nothing is tried again before this.
     hold_until: Option<Instant>,
     trouble: Option<(&'static str, String)>,
@@ -141,8 +153,11 @@ pub async fn run(
     health: &Health,
     metrics: Metrics,
 ) -> Result<(), DaemonError> {
-    let datapath = tasks::datapath(options.datapath).await?;
-    info!(node = options.node, bridge = options.bridge, datapath = datapath.as_str(), "starting");
+    let module = tasks::has_module(options.datapath).await?;
+    if options.datapath == Some(Datapath::System) && !module {
+        return Err(DaemonError::NoModule);
+    }
+    info!(node = options.node, bridge = options.bridge, "starting");
     let plugin = options.install.clone();
     tokio::task::spawn_blocking(move || install::plugin(&plugin)).await??;
 
@@ -157,17 +172,21 @@ pub async fn run(
     let (connect, connecting) = watch::channel(false);
     let (reports, reported) = watch::channel(None);
     let (view_in, view_events) = mpsc::channel(BATCH);
+    let (ask, questions) = mpsc::unbounded_channel();
     let (switch_in, switch_events) = mpsc::channel(4);
     let management = Address::Unix(options.ovs_rundir.join(format!("{}.mgmt", options.bridge)));
     let background = [
         tokio::spawn(keep_up(management, connecting, switch_in)),
         tokio::spawn(status::publish(client.clone(), options.node.clone(), reported)),
-        tokio::spawn(view::kubernetes::watch(client, view_in)),
+        tokio::spawn(view::kubernetes::watch(client, view_in, questions)),
     ];
     let daemon = Daemon {
         state: State::new(&options.node),
+        ask,
+        members: Members::new(&options.bridge),
         options,
-        datapath,
+        module,
+        datapath: None,
         metrics,
         checks,
         ovsdb,
@@ -188,7 +207,9 @@ pub async fn run(
         sweeper: Sweeper::default(),
         conflist_done: false,
         mtu_done: None,
-        warmed: HashSet::new(),
+        mtu_due: true,
+        pod_mtus: pod_mtus::PodMtus::default(),
+        warmth: warmth::Warmth::default(),
         hold_until: None,
         trouble: None,
         reports,
@@ -247,6 +268,9 @@ impl Daemon {
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,
             }
+            for question in self.state.take_questions() {
+                self.ask.send(question).map_err(|_| DaemonError::Ended("the cluster view"))?;
+            }
             if self.hold_until.is_none() {
                 self.settle().await?;
             }
@@ -270,6 +294,7 @@ impl Daemon {
         let changes = match update {
             MonitorUpdate::Reset(rows) => {
                 self.state.reset_interfaces();
+                self.members.reset();
                 self.stamping.clear();
                 self.database_synced = true;
                 self.checks.ovsdb.met();
@@ -278,14 +303,12 @@ impl Daemon {
             MonitorUpdate::Changes(changes) => changes,
         };
         self.bridge_sent = None;
-        for change in &changes {
-            if let SwitchChange::Interface(change) = change {
-                let uuid = change.uuid();
-                if change.after().is_none_or(|row| row.external_ids.contains_key(ipam::keys::PROGRAMMED)) {
-                    self.stamping.remove(&uuid);
-                }
-                self.state.interface(change);
+        for change in self.members.follow(&changes, self.monitor.replica()) {
+            let uuid = change.uuid();
+            if change.after().is_none_or(|row| row.external_ids.contains_key(ipam::keys::PROGRAMMED)) {
+                self.stamping.remove(&uuid);
             }
+            self.state.interface(&change);
         }
     }
 
@@ -337,7 +360,7 @@ impl Daemon {
             message,
             generation: own.generation,
             mtu: self.mtu_done,
-            datapath: Some(self.datapath.as_str().to_owned()),
+            datapath: self.datapath.map(|datapath| datapath.as_str().to_owned()),
         };
         self.reports.send_if_modified(|last| {
             let new = Some(report);
@@ -356,6 +379,8 @@ impl Daemon {
             .or_else(|| some("NoUplink", &self.uplink_trouble))
             .or_else(|| some("FlowRefused", &self.refusal))
             .or_else(|| self.tunnel_ailment())
+            .or_else(|| self.family_ailment())
+            .or_else(|| Some(("MtuTooLarge", mtu::complaint(self.state.own()?, self.uplink.as_ref()?)?)))
     }
 
     /// What keeps packets from going to other nodes although flows are in.
@@ -373,7 +398,7 @@ impl Daemon {
             return Some(("TunnelNotOpened", why));
         }
         let uplink = self.uplink.as_ref()?;
-        if self.datapath == Datapath::Netdev && switch.bridge(&uplink.name).is_none() {
+        if self.datapath == Some(Datapath::Netdev) && switch.bridge(&uplink.name).is_none() {
             let why = format!(
                 "the overlay address is on {}, which is no OVS bridge: userspace tunnels leave only by one (see \
                  Datapaths in docs/operations.md)",
@@ -382,6 +407,22 @@ impl Daemon {
             return Some(("UnderlayNotOnBridge", why));
         }
         None
+    }
+
+    /// Nodes that cannot be reached, whatever is programmed.
+    fn family_ailment(&self) -> Option<(&'static str, String)> {
+        let (own, others) = (self.state.own()?, self.state.other_family());
+        let first = others.first()?;
+        let more = match others.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        let why = format!(
+            "node {first}{more}: overlay address of another family than this node's {}, so that no tunnel can be \
+             between them: give all Nodes an InternalIP of one family first (kubelet --node-ip)",
+            own.overlay_ip
+        );
+        Some(("UnderlayFamiliesDiffer", why))
     }
 
     fn own(&self) -> Option<Arc<api::NodeConfig>> {

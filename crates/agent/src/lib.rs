@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - [`view`] is the one seam through which the cluster is seen; [`state`] is what is known, and the flows that follow
-//!   from it, without any I/O; [`enforcement`] is its part about policies.
+//!   from it, without any I/O; [`enforcement`] is its part about policies, [`members`] tells our bridge's interfaces
+//!   from others'.
 //! - [`bridge`], [`host_setup`], [`mtu`] and [`install`] say what the database, the host and the runtime's directories
 //!   should hold.
 //! - [`daemon`] is the loop that takes events in and then settles one thing after the other; [`sweep`] finds ports
@@ -21,6 +22,7 @@ pub mod daemon;
 pub mod enforcement;
 pub mod host_setup;
 pub mod install;
+pub mod members;
 pub mod metrics;
 pub mod mtu;
 pub mod state;

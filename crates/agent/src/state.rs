@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::bridge::tunnel_name;
 use crate::enforcement::{self, Enforcement};
 use crate::host_setup::gateway;
-use crate::view::{ClusterPod, LocalPods, Part, PodRef, ViewEvent};
+use crate::view::{ClusterPod, LocalPods, Part, PodRef, Question, ViewEvent};
 
 /// Who wants a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +91,11 @@ pub struct State {
     synced: HashSet<Part>,
     pods: LocalPods,
     enforcement: Enforcement,
+    /// New ports, which wait for an answer to the question of this number: whether all policies are known.
+    waiting: HashMap<Uuid, u64>,
+    /// Questions that have not been asked yet.
+    questions: Vec<Question>,
+    last_ticket: u64,
     /// Addresses of this node besides those on the bridge.
     own_addresses: Vec<IpAddr>,
     /// Whether the datapath tells SCTP associations apart.
@@ -100,6 +105,8 @@ pub struct State {
     /// Other nodes whose configuration has become unusable: what was in force for them stays, until they go or
     /// another node takes their addresses.
     stale: BTreeSet<String>,
+    /// Other nodes to which no tunnel can be, since their overlay address is of another family than this node's.
+    other_family: BTreeSet<String>,
     /// Whether flows of another node were computed anew since the last [`State::take_remotes_changed`].
     remotes_changed: bool,
     store: Store<Owner>,
@@ -117,11 +124,15 @@ impl State {
             synced: HashSet::new(),
             pods: LocalPods::default(),
             enforcement: Enforcement::default(),
+            waiting: HashMap::new(),
+            questions: Vec::new(),
+            last_ticket: 0,
             own_addresses: Vec::new(),
             tracks_sctp: false,
             ports: HashMap::new(),
             tunnels: HashMap::new(),
             stale: BTreeSet::new(),
+            other_family: BTreeSet::new(),
             remotes_changed: false,
             store: Store::default(),
         }
@@ -194,6 +205,12 @@ impl State {
             .map(|(_, c)| c)
     }
 
+    /// The other nodes to which no tunnel can be, since their overlay address is of another family than this node's.
+    #[must_use]
+    pub fn other_family(&self) -> &BTreeSet<String> {
+        &self.other_family
+    }
+
     /// Whether any of the port's flows is one of `keys`.
     #[must_use]
     pub fn wants_any(&self, port: Uuid, keys: &[FlowKey]) -> bool {
@@ -258,6 +275,7 @@ impl State {
             ViewEvent::NamespaceGone(name) => self.enforcement.namespace_gone(&name),
             ViewEvent::Policy(policy, spec) => self.enforcement.policy(&name(&policy), &spec),
             ViewEvent::PolicyGone(policy) => self.enforcement.policy_gone(&name(&policy)),
+            ViewEvent::UpToDate(answer) => self.up_to_date(&answer),
             ViewEvent::Synced(part) => {
                 if self.synced.insert(part) && part == Part::Pods {
                     let ports: Vec<Uuid> = self.ports.keys().copied().collect();
@@ -267,6 +285,54 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Ports that waited for this answer have their policies now.
+    fn up_to_date(&mut self, answer: &Question) {
+        let ports = &self.ports;
+        let answered = |uuid: &Uuid, ticket: u64| {
+            let namespace = ports.get(uuid).map(|port| &port.facts.namespace);
+            ticket <= answer.ticket && namespace == Some(&answer.namespace)
+        };
+        let ready: Vec<Uuid> = self
+            .waiting
+            .iter()
+            .filter(|(uuid, ticket)| answered(uuid, **ticket))
+            .map(|(uuid, _)| *uuid)
+            .collect();
+        for uuid in ready {
+            self.waiting.remove(&uuid);
+            self.enforce(uuid);
+        }
+    }
+
+    /// A pod that starts must not be ahead of policies that are older than it.
+    fn ask_about(&mut self, uuid: Uuid) {
+        let Some(port) = self.ports.get(&uuid) else { return };
+        let facts = &port.facts;
+        let reference = PodRef { namespace: facts.namespace.clone(), name: facts.name.clone() };
+        let known = self.pods.contains(&reference, facts.uid.as_deref());
+        self.last_ticket += 1;
+        self.waiting.insert(uuid, self.last_ticket);
+        self.questions.push(Question {
+            namespace: reference.namespace,
+            unknown: (!known).then_some(reference.name),
+            ticket: self.last_ticket,
+        });
+    }
+
+    /// Asks once more about pods that start and that nobody has told of.
+    pub fn ask_again(&mut self) {
+        let unknown = |uuid: &&Uuid| !self.enforcement.knows(**uuid) && !self.store.has(&Owner::Port(**uuid));
+        let ports: Vec<Uuid> = self.ports.keys().filter(unknown).copied().collect();
+        for port in ports {
+            self.ask_about(port);
+        }
+    }
+
+    /// What is to be asked of the view.
+    pub fn take_questions(&mut self) -> Vec<Question> {
+        std::mem::take(&mut self.questions)
     }
 
     fn pod(&mut self, pod: ClusterPod) {
@@ -326,7 +392,7 @@ impl State {
     fn port_flows(&mut self, uuid: Uuid) {
         let Some(port) = self.ports.get(&uuid) else { return };
         let orphan = self.synced.contains(&Part::Pods) && port.is_programmed();
-        let shown = self.enforcement.knows(uuid) || orphan;
+        let shown = orphan || self.enforcement.knows(uuid) && !self.waiting.contains_key(&uuid);
         let directions = Direction::ALL;
         match port.topology().filter(|_| shown) {
             Some(port) => {
@@ -338,6 +404,15 @@ impl State {
             }
             None => self.no_port_flows(uuid),
         }
+    }
+
+    /// The switch has refused a flow. Without one of a pod's chain the pod would not be isolated: then it has no network
+    /// at all until it is looked at again. Whether that is so.
+    pub fn close(&mut self, refused: &FlowKey) -> bool {
+        let Some(Owner::Chain(uuid, _)) = self.store.owner(refused) else { return false };
+        let uuid = *uuid;
+        self.no_port_flows(uuid);
+        true
     }
 
     fn no_port_flows(&mut self, uuid: Uuid) {
@@ -445,13 +520,19 @@ impl State {
                 "port added"
             );
         }
+        // An earlier daemon has shown a programmed one to the network already.
+        let starts = is_new && !port.is_programmed();
         self.ports.insert(uuid, port);
+        if starts {
+            self.ask_about(uuid);
+        }
         self.enforce(uuid);
     }
 
     /// Forgets what follows from a port that is gone.
     fn drop_port(&mut self, uuid: Uuid, port: &LocalPort) {
         self.enforcement.subject_gone(uuid);
+        self.waiting.remove(&uuid);
         self.no_port_flows(uuid);
         let reference = PodRef { namespace: port.facts.namespace.clone(), name: port.facts.name.clone() };
         match self.pods.get(&reference, None).cloned() {
@@ -524,7 +605,19 @@ impl State {
         self.remotes_changed = true;
         let owner = Owner::Remote(name.to_owned());
         let tunnel = self.own.as_ref().and_then(|own| self.tunnels.get(tunnel_name(own.overlay_type)));
-        match (self.remotes.get(name), tunnel) {
+        let own_ip = self.own.as_ref().map(|own| own.overlay_ip);
+        let remote = self.remotes.get(name);
+        let differs =
+            |remote: &&NodeConfig| own_ip.is_some_and(|ip| ip.is_ipv4() != remote.overlay_ip.is_ipv4());
+        if let Some(remote) = remote.filter(differs) {
+            if self.other_family.insert(name.to_owned()) {
+                warn!(node = name, overlay_ip = %remote.overlay_ip, own = ?own_ip, "no tunnel: another family");
+            }
+            self.store.remove(&owner);
+            return;
+        }
+        self.other_family.remove(name);
+        match (remote, tunnel) {
             (Some(config), Some(&tunnel)) => {
                 let wanted = pipeline::remote(&Remote {
                     name: name.to_owned(),

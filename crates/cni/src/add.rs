@@ -172,6 +172,7 @@ impl Attachment<'_> {
             mac: [0; 6],
             ipv4: None,
             ipv6: None,
+            mtu: self.conf.mtu.and_then(|mtu| u16::try_from(mtu).ok()),
         };
         for (address, _) in &given.addresses {
             match address {

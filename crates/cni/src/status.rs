@@ -23,11 +23,15 @@ pub(crate) fn status(invocation: &Invocation, conf: &NetConf) -> Result<()> {
     let limited = |error: CniError| CniError { code: Code::NotAvailableAndLimited, ..error };
     let unavailable = |error: CniError| CniError { code: Code::NotAvailable, ..error };
     let mut client = switch::connect(&conf.ovsdb, deadline).map_err(limited)?;
-    // One write: the lock is granted at once, or somebody holds it.
     let question =
         client.send(&Request::transact(Snapshot::operations(&conf.bridge))).map_err(database_error)?;
+    // One after the other: the daemon's lock, granted to another call for a moment, would look like a daemon.
+    client.lock(keys::STATUS_LOCK, deadline).map_err(|e| limited(database_error(e)))?;
+    // It is granted at once, or somebody holds it.
     let granted = client.try_lock(keys::DAEMON_LOCK, deadline).map_err(|e| limited(database_error(e)))?;
     let snapshot = read_snapshot(&mut client, question, &conf.bridge, deadline).map_err(unavailable)?;
+    // With the connection go the locks: nobody waits for what follows.
+    drop(client);
     if granted {
         let why = "k-vswitchd does not hold its lock in Open vSwitch's database: is it running, and connected to the \
                    switch? See its log";

@@ -6,6 +6,7 @@
 //! watch VSwitchConfigs -+                    +-> condition Accepted, Events
 //! ```
 //!
+//! - [`node`] is what is decoded of a Node.
 //! - [`plan`] decides, without I/O: which node holds which pod CIDR, and what its `VSwitchConfig` must say.
 //! - `reconcile` makes the API agree with the plan, one node at a time, and again whenever someone edits or deletes
 //!   an object. It writes only the fields that are the controller's; `spec.mtu` is the operator's.
@@ -15,6 +16,7 @@
 //! without `podCIDR`, with the condition `Accepted` at `False`, and an Event that says what to do.
 
 pub mod leader;
+pub mod node;
 pub mod plan;
 mod reconcile;
 mod run;

@@ -9,9 +9,9 @@ use std::net::IpAddr;
 
 use api::{CidrsError, DualStack, OverlayType, VSwitchConfigSpec};
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 
+use crate::node::Node;
 use claims::Claims;
 
 /// What holds for the whole cluster.
@@ -99,15 +99,12 @@ pub struct NodeFacts {
 
 impl From<&Node> for NodeFacts {
     fn from(node: &Node) -> Self {
-        let spec = node.spec.as_ref();
-        let pod_cidrs = spec
-            .and_then(|s| s.pod_cidrs.clone())
-            .filter(|all| !all.is_empty())
-            .or_else(|| spec.and_then(|s| s.pod_cidr.clone()).map(|one| vec![one]))
-            .unwrap_or_default();
-        let addresses = node.status.as_ref().and_then(|s| s.addresses.as_deref()).unwrap_or_default();
+        let spec = &node.spec;
+        let pod_cidrs = spec.pod_cidrs.clone().filter(|all| !all.is_empty());
+        let pod_cidrs = pod_cidrs.or_else(|| Some(vec![spec.pod_cidr.clone()?])).unwrap_or_default();
+        let addresses = node.status.addresses.as_deref().unwrap_or_default();
         let internal_ip =
-            addresses.iter().filter(|a| a.type_ == "InternalIP").find_map(|a| a.address.parse().ok());
+            addresses.iter().filter(|a| a.kind == "InternalIP").find_map(|a| a.address.parse().ok());
         Self { pod_cidrs, internal_ip }
     }
 }

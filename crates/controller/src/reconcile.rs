@@ -1,7 +1,6 @@
 //! Makes one `VSwitchConfig` agree with the plan.
 
 use api::{VSwitchConfig, VSwitchConfigSpec, VSwitchConfigStatus, condition};
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -10,6 +9,7 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
+use crate::node::Node;
 use crate::plan::Desired;
 
 /// Who the Events are from.

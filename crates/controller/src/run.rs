@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use api::VSwitchConfig;
 use futures::{StreamExt as _, TryStream};
-use k8s_openapi::api::core::v1::Node;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -15,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use crate::leader::Elector;
+use crate::node::Node;
 use crate::plan::{ClusterParams, Plan};
 use crate::reconcile::Reconciler;
 

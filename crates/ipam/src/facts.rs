@@ -143,6 +143,8 @@ pub struct PodPort {
     pub ipv4: Option<Ipv4Addr>,
     /// The pod's IPv6 address.
     pub ipv6: Option<Ipv6Addr>,
+    /// MTU that the plugin's configuration asks for, bytes; `None`: the node's, whatever becomes of it.
+    pub mtu: Option<u16>,
 }
 
 impl PodPort {
@@ -168,6 +170,7 @@ impl PodPort {
             mac: names::parse_mac(&mac).ok_or(FactsError::Malformed { key: keys::MAC, value: mac })?,
             ipv4: optional(ids, keys::IPV4)?,
             ipv6: optional(ids, keys::IPV6)?,
+            mtu: optional(ids, keys::MTU)?,
         };
         if port.ipv4.is_none() && port.ipv6.is_none() {
             return Err(FactsError::NoFamily(keys::IPV4, keys::IPV6));
@@ -188,6 +191,7 @@ impl PodPort {
         put(&mut ids, keys::MAC, Some(names::format_mac(self.mac)));
         put(&mut ids, keys::IPV4, self.ipv4);
         put(&mut ids, keys::IPV6, self.ipv6);
+        put(&mut ids, keys::MTU, self.mtu);
         ids
     }
 
@@ -239,6 +243,7 @@ mod tests {
             mac: [0x0a, 0x58, 10, 0, 1, 2],
             ipv4: Some("10.0.1.2".parse().unwrap()),
             ipv6: Some("fd00::2".parse().unwrap()),
+            mtu: Some(1400),
         }
     }
 

@@ -10,7 +10,7 @@ pub const POD_CIDR_IPV6: &str = "kvs-pod-cidr-ipv6";
 pub const GATEWAY_IPV4: &str = "kvs-gateway-ipv4";
 /// On the bridge: the node's own IPv6 address, the pods' gateway.
 pub const GATEWAY_IPV6: &str = "kvs-gateway-ipv6";
-/// On the bridge: MTU of pod interfaces, bytes.
+/// On the bridge: MTU of pod interfaces, bytes. On an interface: the MTU that the plugin's configuration asks for instead.
 pub const MTU: &str = "kvs-mtu";
 /// On the bridge: the IPv4 address that was handed out last.
 pub const LAST_IPV4: &str = "kvs-ipam-last-ipv4";
@@ -41,3 +41,7 @@ pub const PROGRAMMED: &str = "kvs-programmed";
 /// The lock that the daemon holds exactly while it can program flows (RFC 7047 section 4.1.8). A lock's name is an
 /// `<id>`, which has no hyphens (section 3.1).
 pub const DAEMON_LOCK: &str = "k_vswitchd";
+
+/// The lock that a plugin's STATUS holds while it asks for [`DAEMON_LOCK`], so that two do not take each other for the
+/// daemon.
+pub const STATUS_LOCK: &str = "k_vswitch_status";

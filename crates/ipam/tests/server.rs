@@ -60,6 +60,7 @@ fn port(container: &str, addresses: &[IpAddr]) -> PodPort {
         mac: names::mac(ipv4, ipv6).unwrap(),
         ipv4,
         ipv6,
+        mtu: None,
     }
 }
 

@@ -30,7 +30,8 @@ struct Arguments {
     /// The bridge
     #[arg(long, env = "BRIDGE", default_value = "k-vswitch0")]
     bridge: String,
-    /// OVS's datapath: the kernel's (system), its own in userspace (netdev), or the kernel's where there is one
+    /// OVS's datapath: the kernel's (system), its own in userspace (netdev), or what the bridge has, and the kernel's
+    /// where there is one for a new bridge (auto)
     #[arg(long, env = "DATAPATH", value_enum, default_value = "auto")]
     datapath: DatapathChoice,
     /// The CNI plugin to install

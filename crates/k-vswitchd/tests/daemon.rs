@@ -12,6 +12,7 @@ mod node;
 
 use std::time::Duration;
 
+use apiserver::{Fault, Gvr, Requests, Verb};
 use kube::api::DeleteParams;
 use node::{NODE, Node};
 use serde_json::json;
@@ -85,10 +86,29 @@ async fn a_port_is_stamped_when_its_flows_are_in_the_switch_and_forgotten_when_i
     let port = node.add_pod("web", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&port)).await;
     let with = node.flows();
-    assert_eq!(with.len(), before.len() + 9);
+    assert_eq!(with.len(), before.len() + 11);
     assert!(with.iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")), "{with:#?}");
     node.vsctl(&["del-port", "k-vswitch0", &port]);
     node.until("the port's flows are gone", async || node.flows() == before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pods_port_on_another_bridge_has_no_flows_on_ours() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let before = node.flows();
+    let (moved, stays) = (node.add_pod("moved", 2).await, node.add_pod("stays", 3).await);
+    node.until("both are stamped", async || node.is_programmed(&moved) && node.is_programmed(&stays)).await;
+    let ids = node.vsctl(&["get", "interface", &moved, "external_ids"]);
+    let ids = format!("external_ids={}", ids.trim());
+    let set = ["--", "set", "interface", &moved, &ids];
+    node.vsctl(&[&["del-port", "k-vswitch0", &moved, "--", "add-port", "br-phy", &moved], &set[..]].concat());
+    node.until("its flows are gone", async || node.flows().len() == before.len() + 11).await;
+    assert!(!node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")), "{:#?}", node.flows());
+    node.vsctl(&[&["del-port", "br-phy", &moved, "--", "add-port", "k-vswitch0", &moved], &set[..]].concat());
+    node.until("they are back", async || node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,8 +127,66 @@ async fn other_nodes_come_change_and_go() {
     node.configure(2, json!({"podCIDR": "10.0.7.0/24"})).await;
     node.until("its pod CIDR is followed", async || has(&node, "nw_dst=10.0.7.0/24")).await;
     assert!(!has(&node, "10.0.2.0/24"));
+    node.configure(2, json!({"overlayIP": "fd00:30::12"})).await;
+    node.until("an address that no tunnel reaches is said", async || {
+        node.ready_condition()
+            .await
+            .is_some_and(|(ready, why)| !ready && why.contains("node node-2: overlay"))
+    })
+    .await;
+    assert_eq!(node.flows(), alone);
+    node.configure(2, json!({"overlayIP": "172.30.0.12"})).await;
+    node.until("it is reached again", async || has(&node, "set_field:172.30.0.12->tun_dst")).await;
     node.configs().delete("node-2", &DeleteParams::default()).await.unwrap();
     node.until("it is forgotten", async || node.flows() == alone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_of_a_nodes_own_changes_without_a_restart() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let port = node.add_pod("web", 2).await;
+    node.until("the port is stamped", async || node.is_programmed(&port)).await;
+    node.exec(&["ip", "address", "add", "172.30.0.21/24", "dev", "br-phy"]);
+    let change = json!({
+        "clusterCIDR": "10.0.0.0/15,fd00::/47", "podCIDR": "10.1.9.0/24,fd00:0:1:9::/64",
+        "serviceCIDR": "10.97.0.0/16", "overlayIP": "172.30.0.21",
+    });
+    node.configure(1, change).await;
+    node.until("the plugins' facts follow", async || {
+        let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids"]);
+        facts.contains("kvs-pod-cidr-ipv4=\"10.1.9.0/24\"")
+            && facts.contains("kvs-gateway-ipv6=\"fd00:0:1:9::1\"")
+    })
+    .await;
+    node.until("the bridge's addresses follow", async || {
+        let addresses = node.addresses("k-vswitch0");
+        let has = |address: &str| addresses.contains(&address.parse().unwrap());
+        has("10.1.9.1") && has("fd00:0:1:9::1") && !has("10.0.1.1") && !has("fd00:0:0:1::1")
+    })
+    .await;
+    node.until("routes, rules and the tunnel follow", async || {
+        let routes = node.exec(&["ip", "route", "show", "dev", "k-vswitch0"]);
+        let rules = node.exec(&["nft", "list", "table", "inet", "k-vswitch"]);
+        let options = node.vsctl(&["get", "interface", "kvs-vxlan", "options"]);
+        routes.contains("10.0.0.0/15")
+            && !routes.contains("10.0.0.0/16")
+            && rules.contains("10.1.9.0/24")
+            && !rules.contains("10.0.1.0/24")
+            && options.contains("172.30.0.21")
+    })
+    .await;
+    node.until("flows follow", async || {
+        let flows = node.flows();
+        let has = |text: &str| flows.iter().any(|flow| flow.contains(text));
+        has("nw_dst=10.1.9.0/24") && !has("nw_dst=10.0.1.0/24") && has("nw_dst=10.0.1.2 ")
+    })
+    .await;
+    node.until("the condition says so", async || {
+        node.ready_condition().await.is_some_and(|(ready, _)| ready)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,8 +314,9 @@ async fn without_the_api_everything_stays_even_through_a_restart() {
     node.configure(2, json!({})).await;
     node.ready(&[]).await;
     let before = node.flows();
+    node.create_pod("web").await;
     node.api.faults().set_available(false);
-    let port = node.add_pod("web", 2).await;
+    let port = node.add_port("web", 2);
     node.until("pods still come", async || node.is_programmed(&port)).await;
     let with = node.flows();
     assert!(with.len() > before.len());
@@ -327,25 +406,6 @@ async fn ports_whose_veth_pair_is_gone_are_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mtu_follows_the_uplink() {
-    let mut node = node!();
-    node.configure(1, json!({})).await;
-    node.ready(&[]).await;
-    let port = node.add_pod("web", 2).await;
-    node.until("the port is stamped", async || node.is_programmed(&port)).await;
-    node.vsctl(&["set", "interface", "br-phy", "mtu_request=1400"]);
-    node.until("facts and the bridge's interface have the new MTU", async || {
-        let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids:kvs-mtu"]);
-        facts.contains("1350") && node.exec(&["ip", "-o", "link", "show", "k-vswitch0"]).contains("mtu 1350")
-    })
-    .await;
-    node.until("the running pod's interface too", async || {
-        node.exec(&["ip", "-o", "link", "show", &port]).contains("mtu 1350")
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_without_privileges_says_which_one_it_needs() {
     let mut node = node!();
     node.configure(1, json!({})).await;
@@ -369,4 +429,22 @@ async fn a_kernel_without_the_module_is_told_from_one_that_has_it() {
     assert!(!status.success());
     let log = node.log();
     assert!(log.contains("no openvswitch module") && log.contains("--datapath auto"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_starts_with_policies_that_the_watch_has_not_told_yet() {
+    let mut node = node!();
+    node.configure(1, json!({})).await;
+    node.ready(&[]).await;
+    let watches = Requests::all().verb(Verb::Watch).resource("networkpolicies");
+    node.api.faults().inject_always(watches, Fault::Delay(Duration::from_secs(3600)));
+    node.api.faults().drop_watches(Some(Gvr::new("networking.k8s.io", "v1", "networkpolicies")));
+    node.create_policy("deny", json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})).await;
+    let port = node.add_pod("web", 2).await;
+    node.until("the port is stamped", async || node.is_programmed(&port)).await;
+    let flows = node.flows();
+    for table in [datapath::Table::Egress, datapath::Table::Ingress] {
+        let prefix = format!("table={}, priority=100,", table.number());
+        assert!(flows.iter().any(|flow| flow.contains(&prefix)), "not isolated: {flows:#?}");
+    }
 }

@@ -197,6 +197,25 @@ impl Client {
         Ok(granted)
     }
 
+    /// Waits for a lock. It is held until [`Self::unlock`] or the end of the connection.
+    ///
+    /// # Errors
+    /// When the connection is broken, the deadline passes, or this connection holds the lock already.
+    pub fn lock(&mut self, lock: &str, deadline: Instant) -> Result<(), Error> {
+        let id = self.send(&Request::Lock(lock.to_owned()))?;
+        if self.reply(id, deadline)?.locked()? {
+            return Ok(());
+        }
+        let ours = |n: &Notification| matches!(n, Notification::Locked(name) if name == lock);
+        loop {
+            if let Some(at) = self.notifications.iter().position(ours) {
+                self.notifications.remove(at);
+                return Ok(());
+            }
+            self.pump(deadline, Step::Watching)?;
+        }
+    }
+
     /// Gives a lock back.
     ///
     /// # Errors

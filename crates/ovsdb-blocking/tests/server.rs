@@ -96,6 +96,22 @@ fn a_lock_is_granted_to_one_and_freed_with_its_connection() {
 }
 
 #[test]
+fn a_lock_is_waited_for_until_its_holder_goes() {
+    let Some(server) = Server::start() else { return };
+    let (mut one, mut other) = (connect(&server), connect(&server));
+    one.lock("k", soon()).unwrap();
+    let error = other.lock("k", Instant::now() + Duration::from_millis(50)).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    let mut third = connect(&server);
+    drop(other);
+    let waiting = std::thread::spawn(move || third.lock("k", soon()).map(|()| third));
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!waiting.is_finished());
+    drop(one);
+    waiting.join().unwrap().unwrap().unlock("k", soon()).unwrap();
+}
+
+#[test]
 fn a_missing_server_is_named_with_its_socket() {
     let error = Client::connect(Path::new("/nonexistent/db.sock"), soon()).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/db.sock") && error.contains("is Open vSwitch running"), "{error}");

@@ -32,7 +32,7 @@ impl Daemon {
     /// Whether the switch's connection tracking tells SCTP associations apart by their ports: Open vSwitch's userspace
     /// datapath does from 3.2 on. What cannot be found out is taken as no.
     async fn tracks_sctp(&self, session: &Session) -> Result<bool, SessionError> {
-        if self.datapath == Datapath::System {
+        if self.datapath == Some(Datapath::System) {
             return Ok(true);
         }
         let answers = session.multipart(MultipartRequest::Desc).await?;
@@ -84,7 +84,13 @@ impl Daemon {
                 Err(error @ BundleError::Refused { index, .. }) if index < changes.len() => {
                     self.metrics.refused.inc();
                     error!(%error, "flow refused: going on without it");
-                    self.refused.push(changes.remove(index).key());
+                    let key = changes.remove(index).key();
+                    let closed = self.state.close(&key);
+                    self.refused.push(key);
+                    if closed {
+                        changes = self.state.store().changes();
+                        changes.retain(|change| !self.refused.contains(&change.key()));
+                    }
                     self.refusal = Some(error.to_string());
                 }
                 Err(error) => {
@@ -158,7 +164,7 @@ impl Daemon {
         }
         // The host's side is stated anew as well: addresses, routes and rules that others removed come back.
         self.host_due = true;
-        self.warmed.clear();
+        self.warmth.again();
         Ok(())
     }
 }

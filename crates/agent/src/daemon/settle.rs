@@ -1,9 +1,10 @@
 //! From what is known to what is done: each step only when the one before it is.
 
-use tracing::{debug, info};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use super::{Daemon, DaemonError, tasks};
-use crate::bridge::BridgePlan;
+use crate::bridge::{self, BridgePlan, Datapath};
 use crate::host_setup::{self, HostPlan};
 use crate::{install, mtu};
 
@@ -18,6 +19,7 @@ impl Daemon {
         if !self.database_synced {
             return Ok(());
         }
+        let Some(datapath) = self.choose_datapath() else { return Ok(()) };
         let Some(own) = self.own() else { return Ok(()) };
         if self.uplink.is_none() && !self.find_uplink().await? {
             return Ok(());
@@ -25,7 +27,7 @@ impl Daemon {
         let Some(uplink) = self.uplink.clone() else { return Ok(()) };
         self.state.set_own_addresses(uplink.addresses.clone());
         let mtu = own.mtu.unwrap_or_else(|| mtu::pod_mtu(uplink.mtu, own.overlay_type, own.overlay_ip));
-        if !self.bridge(BridgePlan::new(&self.options.bridge, self.datapath, &own, mtu)).await {
+        if !self.bridge(BridgePlan::new(&self.options.bridge, datapath, &own, mtu)).await {
             return Ok(());
         }
         if !self.host(HostPlan::new(&self.options.bridge, &own)).await? {
@@ -56,6 +58,25 @@ impl Daemon {
             None => self.checks.node.met(),
         }
         Ok(())
+    }
+
+    /// The datapath, decided once, when the database is known. `None`: there is none, and nothing must be touched.
+    fn choose_datapath(&mut self) -> Option<Datapath> {
+        if self.datapath.is_some() {
+            return self.datapath;
+        }
+        let bridge = self.monitor.replica().bridge(&self.options.bridge).map(|(_, bridge)| bridge);
+        match bridge::choose_datapath(self.options.datapath, bridge, self.module) {
+            Ok(datapath) => {
+                info!(datapath = datapath.as_str(), "datapath chosen");
+                if datapath == Datapath::Netdev && self.options.datapath.is_none() && !self.module {
+                    warn!("this kernel has no openvswitch module: using OVS's userspace datapath (netdev)");
+                }
+                self.datapath = Some(datapath);
+            }
+            Err(why) => self.trouble("NoKernelModule", why),
+        }
+        self.datapath
     }
 
     /// Whether the rows say what they should, as far as is known.
@@ -116,16 +137,33 @@ impl Daemon {
         }
     }
 
-    /// Gives the interfaces of running pods the MTU that new ones get.
+    /// Gives the interfaces of running pods the MTU that new ones get. What cannot be set is tried again with the next
+    /// tick, which also finds the ports that plugins have made meanwhile with the MTU of before.
     async fn mtu(&mut self, mtu: u16) -> Result<(), DaemonError> {
-        if self.mtu_done == Some(mtu) {
+        let changed = self.mtu_done.is_some_and(|old| old != mtu);
+        if self.mtu_done == Some(mtu) && !self.mtu_due {
             return Ok(());
         }
-        if self.mtu_done.is_some() {
+        if changed {
             info!(mtu, "MTU of pod interfaces has changed");
         }
-        tasks::set_pod_mtu(self.state.ports().map(|(_, port)| port.clone()).collect(), mtu).await?;
+        self.mtu_due = false;
         self.mtu_done = Some(mtu);
+        let now = Instant::now();
+        let all = self.state.ports().map(|(uuid, _)| uuid).collect();
+        let due = self.pod_mtus.due(&all, mtu, now);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let ports = self.state.ports().filter(|(uuid, _)| due.contains(uuid));
+        let looked =
+            tasks::set_pod_mtu(ports.map(|(uuid, port)| (uuid, port.clone())).collect(), mtu).await?;
+        for (uuid, port, result) in looked {
+            if let Some(error) = self.pod_mtus.looked(uuid, mtu, now, result) {
+                let pod = format_args!("{}/{}", port.facts.namespace, port.facts.name);
+                warn!(port = port.name, %pod, mtu, error, "cannot set a pod's MTU: will try again");
+            }
+        }
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use host::{Netlink, Netns};
-use ovsdb::vswitch;
+use ovsdb::{Uuid, vswitch};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -14,47 +14,57 @@ use crate::bridge::Datapath;
 use crate::state::LocalPort;
 use crate::uplink::{self, Uplink, UplinkError};
 
-/// The datapath that was asked for, or the best there is.
-pub(super) async fn datapath(asked: Option<Datapath>) -> Result<Datapath, DaemonError> {
+/// Whether the kernel has Open vSwitch's datapath. Where it will not be used, it is not asked for, which would load it.
+pub(super) async fn has_module(asked: Option<Datapath>) -> Result<bool, DaemonError> {
     if asked == Some(Datapath::Netdev) {
-        return Ok(Datapath::Netdev);
+        return Ok(false);
     }
-    let module = spawn_blocking(host::kernel::has_openvswitch).await??;
-    match asked {
-        _ if module => Ok(Datapath::System),
-        Some(_) => Err(DaemonError::NoModule),
-        None => {
-            warn!("this kernel has no openvswitch module: using OVS's userspace datapath (netdev)");
-            Ok(Datapath::Netdev)
-        }
-    }
+    Ok(spawn_blocking(host::kernel::has_openvswitch).await??)
 }
 
 pub(super) async fn uplink(address: IpAddr) -> Result<Result<Uplink, UplinkError>, DaemonError> {
     Ok(spawn_blocking(move || uplink::find(address)).await?)
 }
 
-/// Sets the MTU of both ends of pods' veth pairs. A pod that is just going is no error.
-pub(super) async fn set_pod_mtu(ports: Vec<LocalPort>, mtu: u16) -> Result<(), DaemonError> {
+/// A port, and what came of setting its MTU.
+type MtuSet = (Uuid, LocalPort, Result<(), String>);
+
+/// Sets the MTU of both ends of pods' veth pairs, where it differs.
+pub(super) async fn set_pod_mtu(ports: Vec<(Uuid, LocalPort)>, mtu: u16) -> Result<Vec<MtuSet>, DaemonError> {
     Ok(spawn_blocking(move || {
-        for port in ports {
-            if let Err(error) = set_mtu(&port, mtu) {
-                warn!(port = port.name, pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name), %error, "MTU not set");
-            }
-        }
+        let set = |(uuid, port): (Uuid, LocalPort)| {
+            let result =
+                set_mtu(&port, port.facts.mtu.unwrap_or(mtu).into()).map_err(|error| error.to_string());
+            (uuid, port, result.flatten())
+        };
+        ports.into_iter().map(set).collect()
     })
     .await?)
 }
 
-fn set_mtu(port: &LocalPort, mtu: u16) -> host::Result<()> {
+/// A pod that is just going, and its veth pair with it, is no error.
+fn set_mtu(port: &LocalPort, mtu: u32) -> host::Result<Result<(), String>> {
     let mut host = Netlink::open()?;
-    let Some(link) = host.find_link(port.name.as_str())? else { return Ok(()) };
-    if link.mtu == u32::from(mtu) {
-        return Ok(());
+    let Some(outer) = host.find_link(port.name.as_str())? else { return Ok(Ok(())) };
+    let mut pod = Netlink::open_in(&Netns::open(&port.facts.netns)?)?;
+    let inner = pod.link(port.facts.ifname.as_str())?;
+    // The row says which namespace it is, and a path may come to mean another one.
+    if (outer.peer, inner.peer) != (Some(inner.index), Some(outer.index)) {
+        let (ifname, netns) = (&port.facts.ifname, &port.facts.netns);
+        return Ok(Err(format!("interface {ifname} in {netns} is not the other end of {}", port.name)));
     }
-    host.set_mtu(port.name.as_str(), mtu.into())?;
-    let pod = Netns::open(&port.facts.netns)?;
-    Netlink::open_in(&pod)?.set_mtu(port.facts.ifname.as_str(), mtu.into())
+    // The kernel drops what is larger than the MTU of the end that receives it: the host's must at no time be smaller
+    // than what the pod may send.
+    if inner.mtu > mtu {
+        pod.set_mtu(inner.index, mtu)?;
+    }
+    if outer.mtu != mtu {
+        host.set_mtu(outer.index, mtu)?;
+    }
+    if inner.mtu < mtu {
+        pod.set_mtu(inner.index, mtu)?;
+    }
+    Ok(Ok(()))
 }
 
 /// Makes the host look for the MACs of tunnel ends, or of the routers in front of them.
@@ -74,29 +84,35 @@ fn look_for(addresses: &[IpAddr]) -> host::Result<()> {
 impl Daemon {
     /// OVS's userspace tunnels drop packets until they know the next hop's MAC, which they learn from the host's own
     /// ARP and neighbour discovery, and forget after a quarter of an hour. So the host is made to look in time: for
-    /// each new node, and for all nodes with every audit.
+    /// each new node, and for all nodes with every audit, some of them with each tick.
     pub(super) async fn warm(&mut self) -> Result<(), DaemonError> {
-        if self.datapath == Datapath::System || !(self.state.take_remotes_changed() || self.warmed.is_empty())
-        {
+        if self.datapath != Some(Datapath::Netdev) {
             return Ok(());
         }
         // OVS listens only once the tunnel is there.
-        let ends = self.state.reachable().map(|remote| remote.overlay_ip);
-        let cold: Vec<IpAddr> = ends.filter(|end| !self.warmed.contains(end)).collect();
+        if self.state.take_remotes_changed() || self.warmth.is_cold() {
+            self.warmth.meet(self.state.reachable().map(|remote| remote.overlay_ip));
+        }
+        let cold = self.warmth.next();
         if cold.is_empty() {
             return Ok(());
         }
-        self.warmed.extend(&cold);
         if let Err(error) = spawn_blocking(move || look_for(&cold)).await? {
             debug!(%error, "cannot look for tunnel ends: OVS will when there are packets");
         }
         Ok(())
     }
 
-    /// What is done every few seconds: the uplink's MTU is followed, abandoned ports are removed, and operations that
+    /// What is done every few seconds: the uplink's MTU is followed, ports' MTUs are looked at, abandoned ports are removed, and operations that
     /// changed nothing are sent again.
     pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {
         self.bridge_sent = None;
+        self.state.ask_again();
+        self.mtu_due = true;
+        self.warmth.tick();
+        if self.datapath.is_none() && !self.module {
+            self.module = has_module(self.options.datapath).await?;
+        }
         if let Some(own) = self.own() {
             match uplink(own.overlay_ip).await? {
                 Ok(found) => {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::view::{ClusterPod, PodRef};
+use crate::view::{ClusterPod, PodRef, Question};
 
 fn config(n: u8) -> NodeConfig {
     NodeConfig {
@@ -31,12 +31,20 @@ fn pod_row(n: u8, ofport: Option<i64>, stamp: Option<i64>) -> Interface {
         mac: [0x0a, 0x58, 10, 0, 1, n],
         ipv4: Some([10, 0, 1, n].into()),
         ipv6: None,
+        mtu: None,
     };
     let mut external_ids = facts.write();
     if let Some(stamp) = stamp {
         external_ids.insert(ipam::keys::PROGRAMMED.into(), stamp.to_string());
     }
     Interface { name: facts.port_name(), ofport, external_ids, ..Interface::default() }
+}
+
+/// A view without secrets: it has told all it knows.
+fn answer(state: &mut State) {
+    for question in state.take_questions() {
+        state.view(ViewEvent::UpToDate(question));
+    }
 }
 
 fn inserted(n: u8, row: Interface) -> RowChange<Interface> {
@@ -90,6 +98,7 @@ fn ready() -> State {
 
 /// Sends the changes to an imaginary switch; returns how many there were.
 fn settle(state: &mut State) -> usize {
+    answer(state);
     state.compile();
     let changes = state.store().changes();
     state.store().acknowledge(&changes);
@@ -186,6 +195,28 @@ fn remote_nodes_wait_for_the_tunnel_and_follow_it() {
 }
 
 #[test]
+fn a_node_whose_overlay_address_is_of_another_family_has_no_flows_and_is_named() {
+    let mut state = ready();
+    let over = |n: u8, ip: &str| {
+        ViewEvent::Node(Box::new(NodeConfig { overlay_ip: ip.parse().unwrap(), ..config(n) }))
+    };
+    let named = |state: &State| state.other_family().iter().cloned().collect::<Vec<_>>();
+    settle(&mut state);
+    state.view(over(2, "2001:db8::2"));
+    assert_eq!((settle(&mut state), state.reachable().count()), (0, 0));
+    assert_eq!(named(&state), ["node-2"]);
+    state.view(over(3, "192.0.2.3"));
+    assert_eq!((settle(&mut state), state.reachable().count()), (3, 1));
+    // This node's own address changes: now it is the others that cannot be reached.
+    state.view(over(1, "2001:db8::1"));
+    settle(&mut state);
+    assert_eq!(state.reachable().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["node-2"]);
+    assert_eq!(named(&state), ["node-3"]);
+    state.view(ViewEvent::NodeGone("node-3".into()));
+    assert_eq!(named(&state), Vec::<String>::new());
+}
+
+#[test]
 fn the_database_anew_leaves_only_what_is_in_it() {
     let mut state = ready();
     state.view(ViewEvent::Node(Box::new(config(2))));
@@ -227,7 +258,13 @@ fn a_port_has_no_network_before_its_pod_is_known() {
     let mut state = ready();
     settle(&mut state);
     state.interface(&inserted(9, pod_row(9, Some(9), None)));
+    let asks =
+        |state: &mut State| state.take_questions().into_iter().filter_map(|q| q.unknown).collect::<Vec<_>>();
+    assert_eq!(asks(&mut state), ["pod-9"]);
     assert_eq!((settle(&mut state), state.unstamped()), (0, vec![]));
+    state.ask_again();
+    assert_eq!(asks(&mut state), ["pod-9"]);
+    state.view(ViewEvent::UpToDate(Question { namespace: "default".into(), ticket: 2, unknown: None }));
     // Another pod of this name, whose labels may be others.
     state.view(ViewEvent::Pod(Box::new(ClusterPod { uids: vec!["old".into()], ..pod(9) })));
     settle(&mut state);
@@ -243,6 +280,14 @@ fn a_pod_is_isolated_from_its_first_flow_on() {
     state.view(ViewEvent::Policy(policy("deny"), deny_all("Ingress")));
     settle(&mut state);
     state.interface(&inserted(5, pod_row(5, Some(5), None)));
+    let questions = state.take_questions();
+    assert_eq!(settle(&mut state), 0, "nothing before all policies are known");
+    for question in questions {
+        assert_eq!(question.namespace, "default");
+        state.view(ViewEvent::UpToDate(Question { namespace: "other".into(), ..question.clone() }));
+        assert_eq!(settle(&mut state), 0);
+        state.view(ViewEvent::UpToDate(question));
+    }
     state.compile();
     let tables: BTreeSet<u8> = state.store().changes().iter().map(|change| change.key().table).collect();
     assert!(tables.contains(&datapath::Table::Ingress.number()), "{tables:?}");
@@ -250,6 +295,20 @@ fn a_pod_is_isolated_from_its_first_flow_on() {
     settle(&mut state);
     state.view(ViewEvent::PolicyGone(policy("deny")));
     assert_eq!(settle(&mut state), 2, "the chain and its end");
+}
+
+#[test]
+fn a_pod_whose_chain_the_switch_refuses_has_no_network() {
+    let mut state = ready();
+    state.view(ViewEvent::Policy(policy("deny"), deny_all("Ingress")));
+    state.interface(&inserted(5, pod_row(5, Some(5), None)));
+    settle(&mut state);
+    let chain = Owner::Chain(uuid(5), Direction::Ingress);
+    let key = state.store().keys(&chain).next().unwrap().clone();
+    assert!(state.close(&key));
+    assert!(!state.store().has(&Owner::Port(uuid(5))));
+    let verdict = FlowKey { table: datapath::Table::Verdict.number(), ..key };
+    assert!(!state.close(&verdict), "without a verdict less is allowed");
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn port() -> PodPort {
         mac: [2; 6],
         ipv4: Some([10, 0, 1, 2].into()),
         ipv6: None,
+        mtu: None,
     }
 }
 

@@ -38,6 +38,22 @@ fn every_version_adds_and_deletes_with_its_own_result() {
 }
 
 #[test]
+fn an_mtu_of_the_configuration_is_the_pods_and_is_told_to_the_daemon() {
+    let Some(node) = Node::start(&DUAL_STACK) else { return };
+    let (own, other) = (TestNetns::new(), TestNetns::new());
+    let mut conf = node.netconf("1.1.0");
+    conf["mtu"] = 1400.into();
+    let result = node.call("ADD", "c1", &own.path()).with(&conf).ok();
+    let port = result["interfaces"][0]["name"].as_str().unwrap();
+    assert_eq!(own.netlink().link("eth0").unwrap().mtu, 1400);
+    assert_eq!(node.port_fact(port, "kvs-mtu"), "1400");
+    let result = node.add("c2", &other, "1.1.0").ok();
+    let port = result["interfaces"][0]["name"].as_str().unwrap();
+    assert_eq!(other.netlink().link("eth0").unwrap().mtu, 1430);
+    assert_eq!(node.port_fact(port, "kvs-mtu"), "");
+}
+
+#[test]
 fn an_added_pod_is_wired_as_the_node_says() {
     let Some(node) = Node::start(&DUAL_STACK) else { return };
     let pod = TestNetns::new();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -60,6 +61,29 @@ fn plugins_killed_at_any_moment_leave_nothing_that_gc_does_not_remove() {
     let mut held: Vec<String> = kept.iter().map(ToString::to_string).collect();
     held.sort();
     assert_eq!(node.held_addresses(), held);
+}
+
+#[test]
+fn calls_of_status_at_once_do_not_take_each_other_for_the_daemon() {
+    let Some(mut node) = Node::start(&DUAL_STACK) else { return };
+    let conf = node.netconf("1.1.0");
+    let at_once = |node: &Node| -> Vec<Outcome> {
+        let call = node.call("STATUS", "", Path::new(""));
+        let running: Vec<_> = (0..8).map(|_| call.spawn(&conf)).collect();
+        running.into_iter().map(Outcome::of).collect()
+    };
+    node.stop_daemon();
+    for _ in 0..40 {
+        for outcome in at_once(&node) {
+            let (code, text) = outcome.error();
+            assert_eq!(code, 50, "{text}");
+            assert!(text.contains("k-vswitchd"), "{text}");
+        }
+    }
+    node.start_daemon(true);
+    for outcome in at_once(&node) {
+        assert_eq!(outcome.ok(), Value::Null);
+    }
 }
 
 /// Not an assertion on speed, which belongs to the benchmark: only the figures.

@@ -196,6 +196,20 @@ impl Node {
 
     /// Adds a pod to the API, and what the plugin adds: a veth pair and the port's rows. Returns the port's name.
     pub async fn add_pod(&self, name: &str, last: u8) -> String {
+        self.create_pod(name).await;
+        self.add_port(name, last)
+    }
+
+    /// Adds a NetworkPolicy to the API.
+    pub async fn create_policy(&self, name: &str, spec: Value) {
+        let policies: Api<k8s_openapi::api::networking::v1::NetworkPolicy> =
+            Api::namespaced(self.client.clone(), "default");
+        let policy = serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap();
+        policies.create(&PostParams::default(), &policy).await.unwrap();
+    }
+
+    /// Adds a pod to the API.
+    pub async fn create_pod(&self, name: &str) {
         let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client.clone(), "default");
         let pod = serde_json::from_value(json!({
             "metadata": {"name": name},
@@ -203,26 +217,26 @@ impl Node {
         }))
         .unwrap();
         pods.create(&PostParams::default(), &pod).await.unwrap();
-        self.add_port(name, last)
     }
 
     /// Adds what the plugin adds: a veth pair and the port's rows. Returns the port's name.
     pub fn add_port(&self, name: &str, last: u8) -> String {
         let ipv4 = format!("10.0.1.{last}").parse().unwrap();
+        let peer = format!("peer{last}");
         let facts = ipam::PodPort {
             namespace: "default".into(),
             name: name.into(),
             uid: None,
             container_id: format!("cid-{name}"),
-            ifname: "eth0".into(),
+            ifname: peer.clone(),
             netns: format!("/run/netns/{}", self.name),
             mac: ipam::names::mac(Some(ipv4), None).unwrap(),
             ipv4: Some(ipv4),
             ipv6: Some(format!("fd00:0:0:1::{last:x}").parse().unwrap()),
+            mtu: None,
         };
         let port = facts.port_name();
         let mut netlink = Netlink::open_in(&self.netns).unwrap();
-        let peer = format!("peer{last}");
         netlink.create_veth(&host::Veth::new(&port, &peer)).unwrap();
         netlink.set_up(port.as_str(), true).unwrap();
         netlink.set_up(peer.as_str(), true).unwrap();
@@ -248,7 +262,9 @@ impl Node {
     /// All flows of the bridge, sorted, without counters.
     pub fn flows(&self) -> Vec<String> {
         let text = self.ofctl(&["--no-stats", "--no-names", "dump-flows"], &[]);
-        let mut flows: Vec<String> = text.lines().skip(1).map(|line| line.trim().to_owned()).collect();
+        // With some options there is a line above the flows, with others not.
+        let flow = |line: &&str| line.contains("actions=");
+        let mut flows: Vec<String> = text.lines().map(str::trim).filter(flow).map(str::to_owned).collect();
         flows.sort();
         flows
     }
@@ -304,6 +320,11 @@ impl Node {
             self.get("/readyz").is_some_and(|(status, _)| status == 200)
         })
         .await;
+    }
+
+    /// MTU of an interface, bytes.
+    pub fn mtu(&self, link: &str) -> u32 {
+        Netlink::open_in(&self.netns).unwrap().link(link).unwrap().mtu
     }
 
     pub fn addresses(&self, link: &str) -> Vec<IpAddr> {
