@@ -20,9 +20,9 @@ const TABLES: [Table; 10] = [
     Table::EgressCidr,
     Table::IngressCidr,
     Table::Verdict,
-    Table::EgressEnd,
+    Table::EgressDrop,
     Table::Ingress,
-    Table::IngressEnd,
+    Table::IngressDrop,
 ];
 
 fn document() -> PathBuf {

@@ -53,6 +53,18 @@ pub const ADDRESS_IPV4: Field = Field::Reg15;
 /// The zone of connection tracking in which all of the bridge's connections are: `kv`.
 pub const CT_ZONE: u16 = 0x6b76;
 
+/// Bits of `ct_mark` that are never set. Policies' tables look at them all the same: see `pipeline::policy`.
+pub mod never {
+    /// On the way of what the sender may send.
+    pub const EGRESS_PASS: u32 = 1 << 28;
+    /// On the way of what the receiver may get.
+    pub const INGRESS_PASS: u32 = 1 << 29;
+    /// On the way of what the sender's policies do not allow.
+    pub const EGRESS_DROP: u32 = 1 << 30;
+    /// On the way of what the receiver's policies do not allow.
+    pub const INGRESS_DROP: u32 = 1 << 31;
+}
+
 /// A port's number in [`OUTPUT`]. Open vSwitch outputs to a number in a register only if it is one of its own, of 16
 /// bits: the bridge's own interface is 0xfffe there.
 #[must_use]

@@ -8,7 +8,9 @@
 //! | connection-state | 300, 200, 100, 0 | invalid; protocols tracked by learned flows; replies; everything else |
 //! | egress, ingress | 200, 150, 100 | what no policy is asked about; the pod's own node; chains |
 //! | verdict | 300, 200, 100 | allowed already; rules; dimensions of rules |
-//! | egress-end, ingress-end | 100, 50 | allowed; not |
+//! | egress-end, ingress-end | 100, 0 | allowed; not |
+//! | egress-drop, ingress-drop | 300, 100 | never met; what a pod's policies do not allow |
+//! | egress-pass, ingress-pass | 10, 0 | never met; everything |
 //! | route | 4000, 3000, 2500, 1000 + prefix length, 900 | multicast; local addresses; the rest of what came by a tunnel; pod CIDRs; the outside |
 //! | ttl | 100, 0 | pod to pod; everything else |
 //! | output | 100 | by register |
@@ -53,7 +55,9 @@ pub fn node(node: &Node) -> Vec<Flow> {
             Table::SpoofGuard => DropReason::Spoofed,
             Table::Neighbour | Table::NeighbourAdvert => DropReason::NeighbourIgnored,
             Table::Route => DropReason::NotRouted,
-            Table::Conntrack | Table::EgressEnd | Table::IngressEnd | Table::Output => DropReason::Unmatched,
+            Table::Conntrack | Table::EgressDrop | Table::IngressDrop | Table::Output => {
+                DropReason::Unmatched
+            }
             // What they do with what nothing matched is said where their other flows are; look-ups just find nothing.
             _ => return None,
         };

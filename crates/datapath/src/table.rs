@@ -38,6 +38,10 @@ pub enum Table {
     Verdict = 60,
     /// Whether any of the sender's policies allows it.
     EgressEnd = 61,
+    /// What the sender's policies do not allow is dropped.
+    EgressDrop = 62,
+    /// What the sender may send. Apart from drops for the datapath's sake: see `pipeline::policy`.
+    EgressPass = 63,
     /// By destination address: which port, which MAC, which tunnel.
     Route = 100,
     /// Pods whose ingress policies isolate: their chains.
@@ -46,6 +50,10 @@ pub enum Table {
     IngressPeer = 111,
     /// Whether any of the receiver's policies allows it.
     IngressEnd = 112,
+    /// What the receiver's policies do not allow is dropped.
+    IngressDrop = 113,
+    /// What the receiver may get.
+    IngressPass = 114,
     /// New connections are remembered.
     Commit = 140,
     /// One hop less for packets from pod to pod.
@@ -56,7 +64,7 @@ pub enum Table {
 
 impl Table {
     /// All tables, by number.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Classify,
         Self::SpoofGuard,
         Self::Neighbour,
@@ -73,10 +81,14 @@ impl Table {
         Self::IngressCidr,
         Self::Verdict,
         Self::EgressEnd,
+        Self::EgressDrop,
+        Self::EgressPass,
         Self::Route,
         Self::Ingress,
         Self::IngressPeer,
         Self::IngressEnd,
+        Self::IngressDrop,
+        Self::IngressPass,
         Self::Commit,
         Self::Ttl,
         Self::Output,
@@ -114,10 +126,14 @@ impl Table {
             Self::IngressCidr => "ingress-cidr",
             Self::Verdict => "verdict",
             Self::EgressEnd => "egress-end",
+            Self::EgressDrop => "egress-drop",
+            Self::EgressPass => "egress-pass",
             Self::Route => "route",
             Self::Ingress => "ingress",
             Self::IngressPeer => "ingress-peer",
             Self::IngressEnd => "ingress-end",
+            Self::IngressDrop => "ingress-drop",
+            Self::IngressPass => "ingress-pass",
             Self::Commit => "commit",
             Self::Ttl => "ttl",
             Self::Output => "output",

@@ -2,6 +2,15 @@
 //!
 //! Each table is touched by one kind of event (see [`policy::rules`]): identity by a pod's address, the class tables by
 //! selectors, chains by a local pod's set of policies, verdicts by one policy.
+//!
+//! # Passing and dropping in tables of their own
+//!
+//! When flows change, Open vSwitch looks at each flow of its datapath anew. One that would do something else now is deleted if
+//! what it must look at has grown, and otherwise given its new actions. The userspace datapath of Open vSwitch 3.1 looks
+//! for the flow to change by a packet that it matches, and so changes another one where two overlap: a flow can go on with
+//! what an old policy allowed for as long as packets come. So that a change between passing and dropping is always a
+//! deletion, each of the two ways looks at a bit of its own, which is never set and costs nothing: neither way's bits
+//! contain the other's.
 
 use std::net::IpAddr;
 
@@ -11,7 +20,7 @@ use policy::rules::{CidrEntry, ClassId, Direction, Identity, LabelsId, Namespace
 
 use super::flow;
 use crate::topology::{Node, Port};
-use crate::{Cookie, Table, fields};
+use crate::{Cookie, DropReason, Table, fields};
 
 /// Policies in one flow of a chain: an OpenFlow message has room for about 2,000, Open vSwitch for a depth of 64 parts.
 const CHAIN_PART: usize = 500;
@@ -28,7 +37,12 @@ struct Stage {
     peer: Table,
     cidr: Table,
     end: Table,
+    drop: Table,
+    pass: Table,
     next: Table,
+    /// See [`fields::never`].
+    dropping: u32,
+    passing: u32,
 }
 
 impl Stage {
@@ -39,14 +53,22 @@ impl Stage {
                 peer: Table::EgressPeer,
                 cidr: Table::EgressCidr,
                 end: Table::EgressEnd,
+                drop: Table::EgressDrop,
+                pass: Table::EgressPass,
                 next: Table::Route,
+                dropping: fields::never::EGRESS_DROP,
+                passing: fields::never::EGRESS_PASS,
             },
             Direction::Ingress => Self {
                 chain: Table::Ingress,
                 peer: Table::IngressPeer,
                 cidr: Table::IngressCidr,
                 end: Table::IngressEnd,
+                drop: Table::IngressDrop,
+                pass: Table::IngressPass,
                 next: Table::Commit,
+                dropping: fields::never::INGRESS_DROP,
+                passing: fields::never::INGRESS_PASS,
             },
         }
     }
@@ -69,8 +91,16 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
     ];
     for direction in Direction::ALL {
         let stage = Stage::of(direction);
-        flows.push(fixed(stage.chain, 0, Match::new()).goto_table(stage.next.number()));
-        flows.push(fixed(stage.end, 100, allowed()).goto_table(stage.next.number()));
+        let never = |bit: u32| Match::new().ct_mark(bit, bit);
+        let dropped = Cookie::drop(DropReason::Unmatched);
+        flows.extend([
+            fixed(stage.chain, 0, Match::new()).goto_table(stage.pass.number()),
+            fixed(stage.end, 100, allowed()).goto_table(stage.pass.number()),
+            fixed(stage.end, 0, Match::new()).goto_table(stage.drop.number()),
+            fixed(stage.pass, 10, never(stage.passing)).goto_table(stage.next.number()),
+            fixed(stage.pass, 0, Match::new()).goto_table(stage.next.number()),
+            flow(stage.drop, 300, never(stage.dropping), dropped),
+        ]);
         flows.push(
             fixed(stage.peer, 0, Match::new())
                 .actions(forget_peer())
@@ -173,7 +203,7 @@ pub fn chain(port: &Port, direction: Direction, policies: &[PolicyId]) -> Vec<Fl
     let subject = subject(port, direction);
     let cookie = Cookie::port(&port.name);
     let parts: Vec<&[PolicyId]> = policies.chunks(CHAIN_PART).collect();
-    let mut flows = vec![flow(stage.end, 50, subject.clone(), Cookie::isolation(&port.name, direction))];
+    let mut flows = vec![flow(stage.drop, 100, subject.clone(), Cookie::isolation(&port.name, direction))];
     for index in 0..parts.len().max(1) {
         let number = u32::try_from(index).unwrap_or(u32::MAX);
         let mut actions = Vec::new();
