@@ -24,7 +24,7 @@ lint: ## formatting, clippy, and cargo-deny where it is installed
 bench-cni: build ## CNI ADD and DEL beside bridge + host-local; time to a ready lab; memory of each program
 	@scripts/bench cni
 
-bench-policy: deps ## NetworkPolicy compiled for one node: time, memory, entries, cost of an event, beside other encodings
+bench-policy: build ## NetworkPolicy: time, memory, flows, cost of an event and of a new datapath flow, beside other encodings
 	@scripts/bench policy
 
 clean: ## remove what was built

@@ -88,10 +88,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     print::tables(&all);
     print::judge(&all, &mut report);
-    if let Err(error) = switch::measure(&arguments.dist, &mut report) {
-        println!("\n  not measured: until the switch has it: {error:#}");
-        report.skip(format!("until the switch has it: {error:#}"));
-    }
+    switch::measure(&mut report, arguments.events);
     let path = report.write(&arguments.out).context("the figures cannot be written")?;
     println!("\nfigures and ratios: {}", path.display());
     Ok(())

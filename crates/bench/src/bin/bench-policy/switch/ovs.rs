@@ -1,0 +1,146 @@
+//! An Open vSwitch with one bridge, in a network namespace of its own.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use host::Netns;
+use ovs::Address;
+use ovs::openflow::Session;
+use tempfile::TempDir;
+
+const BRIDGE: &str = "k-vswitch0";
+const PATIENCE: Duration = Duration::from_secs(20);
+/// `_SC_CLK_TCK`, in which `/proc/PID/stat` counts (proc(5)); 100 on every Linux that people run.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Its processes end, and its namespace is deleted, when it is dropped.
+pub(crate) struct Switch {
+    name: String,
+    netns: Netns,
+    folder: TempDir,
+    server: Child,
+    daemon: Child,
+}
+
+impl Switch {
+    pub(crate) fn start(what: &str) -> anyhow::Result<Self> {
+        let schema = Path::new("/usr/share/openvswitch/vswitch.ovsschema");
+        ensure!(schema.exists(), "Open vSwitch is not installed");
+        let name = format!("kvs-bench-{}-{what}", std::process::id());
+        let netns = Netns::create(&name)?;
+        let folder = TempDir::new()?;
+        let path = |name: &str| folder.path().join(name);
+        run(Command::new("ovsdb-tool").arg("create").arg(path("conf.db")).arg(schema))?;
+        let inside = |program: &str| {
+            let mut command = Command::new("nsenter");
+            command.arg(format!("--net={}", Netns::path_of(&name).display())).arg(program);
+            command.env("OVS_RUNDIR", folder.path()).stdin(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let server = inside("ovsdb-server")
+            .arg(path("conf.db"))
+            .arg(format!("--remote=punix:{}", path("db.sock").display()))
+            .arg(format!("--unixctl={}", path("ovsdb.ctl").display()))
+            .spawn()?;
+        wait_for(&path("db.sock"))?;
+        let daemon = inside("ovs-vswitchd")
+            .arg(format!("unix:{}", path("db.sock").display()))
+            .arg(format!("--unixctl={}", path("vswitchd.ctl").display()))
+            .spawn()?;
+        let switch = Self { name, netns, folder, server, daemon };
+        switch.vsctl(&[
+            "add-br",
+            BRIDGE,
+            "--",
+            "set",
+            "bridge",
+            BRIDGE,
+            "datapath_type=netdev",
+            "fail_mode=secure",
+            "protocols=OpenFlow15",
+        ])?;
+        wait_for(&switch.folder.path().join(format!("{BRIDGE}.mgmt")))?;
+        Ok(switch)
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) async fn session(&self) -> anyhow::Result<Session> {
+        let address = Address::Unix(self.folder.path().join(format!("{BRIDGE}.mgmt")));
+        let (session, mut asynchronous) = Session::connect(&address).await?;
+        tokio::spawn(async move { while asynchronous.next().await.is_some() {} });
+        Ok(session)
+    }
+
+    /// Adds an interface to the bridge; its number there.
+    pub(crate) fn add_port(&self, interface: &str) -> anyhow::Result<u32> {
+        self.vsctl(&["add-port", BRIDGE, interface])?;
+        let number = self.vsctl(&["get", "interface", interface, "ofport"])?;
+        number.trim().parse().with_context(|| format!("{interface} has the number {number}"))
+    }
+
+    pub(crate) fn vsctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let db = format!("--db=unix:{}", self.folder.path().join("db.sock").display());
+        run(Command::new("ovs-vsctl").args([&db, "--timeout=20"]).args(arguments))
+    }
+
+    pub(crate) fn appctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let target = self.folder.path().join("vswitchd.ctl");
+        run(Command::new("ovs-appctl").arg("-t").arg(target).args(arguments))
+    }
+
+    /// Seconds of CPU that ovs-vswitchd has used.
+    pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.id()))?;
+        // After the name, which may hold anything: state is the first, utime and stime the 12th and 13th (proc(5)).
+        let after = stat.rsplit_once(')').context("no name in stat")?.1;
+        let ticks: Vec<f64> =
+            after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+        Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
+    }
+
+    /// Resident memory of ovs-vswitchd, MiB.
+    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.split_whitespace().next().context("no number")?.parse()?;
+        Ok((kib / 1024.0).round())
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        for child in [&mut self.daemon, &mut self.server] {
+            // One that has ended already is no trouble.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if let Err(error) = Netns::delete(&self.name) {
+            eprintln!("warning: {error}");
+        }
+    }
+}
+
+/// Runs a command that must succeed; its output.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn wait_for(path: &Path) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    while !path.exists() {
+        ensure!(begin.elapsed() < PATIENCE, "{} does not appear", path.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
