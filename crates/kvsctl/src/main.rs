@@ -2,7 +2,7 @@
 //!
 //! - [`lab`]: whole clusters in network namespaces on one machine. The crate `lab` does the work; here are the arguments
 //!   and what people see.
-//! - [`policy`]: what nodes' daemons tell of policies; [`agents`] asks them.
+//! - [`policy`] and [`status`]: what nodes' daemons tell of policies and of themselves; [`agents`] asks them.
 //! - [`output`]: JSON and tables; [`style`]: colours, where a terminal shows them.
 
 // Output is what this program is for.
@@ -12,6 +12,7 @@ mod agents;
 mod lab;
 mod output;
 mod policy;
+mod status;
 mod style;
 
 use std::process::ExitCode;
@@ -32,12 +33,15 @@ enum Command {
     Lab(lab::Arguments),
     /// NetworkPolicies as they are in force on nodes, with packet counters
     Policy(policy::Arguments),
+    /// Nodes: whether they are in order, what is on them, what they cannot do
+    Status(status::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Policy(arguments) => policy::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
     };
     match result {
         Ok(code) => code,
