@@ -24,6 +24,7 @@
 //! - `policies`, `subjects`: who selects whom, and under which id. `render` makes verdicts.
 
 mod addresses;
+mod check;
 mod cidr_table;
 mod cidrs;
 mod classes;
@@ -49,6 +50,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use check::problems;
 pub use compile::Problem;
 
 use crate::rules::{Change, Direction, LabelsId, NamespaceId, PolicyId, SubjectId};
