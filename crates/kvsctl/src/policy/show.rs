@@ -117,7 +117,7 @@ fn show_policy(policy: &PolicyView) -> anyhow::Result<()> {
 
 fn row(rule: &RuleView) -> Vec<String> {
     let packets = match (rule.in_force, rule.packets) {
-        (false, _) => dim("matches nobody"),
+        (false, _) => dim("allows nothing"),
         (true, Some(packets)) => format!("{packets} allowed"),
         (true, None) => "-".to_owned(),
     };
