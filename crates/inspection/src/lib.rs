@@ -127,7 +127,8 @@ pub struct Policy {
 pub struct Rule {
     /// Its number within the policy's direction, from 1. 255 stands for all from the 255th on.
     pub number: u16,
-    /// Packets that it allowed: of those that several rules allow, one counts all.
+    /// Packets that it allowed, of all pods of the node that the policy selects. Those that several rules allow, one of
+    /// them counts.
     pub packets: Option<u64>,
 }
 

@@ -138,10 +138,11 @@ impl Agent {
     /// A page of the daemon's. The calling thread must be in its network namespace.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Page> {
         let mut stream = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT).with_context(|| {
-            format!(
-                "no daemon answers at {}: is k-vswitchd running, and kvsctl on its node (or --lab given)?",
-                self.address
-            )
+            let ask = match self.netns {
+                Some(_) => "is k-vswitchd running?",
+                None => "is k-vswitchd running, and this its node? --lab asks a lab's",
+            };
+            format!("no daemon answers at {}: {ask}", self.address)
         })?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         // HTTP/1.0: the answer is one piece and ends with the connection.

@@ -16,7 +16,7 @@ use crate::agents::Ask;
 ///
 /// Counters are of packets that policies were asked about since their flows were last changed: not of replies, which
 /// pass unasked, nor of what pods exchange with their own node. A packet is counted by the first policy and rule that
-/// allows it.
+/// allows it; a rule counts those of all pods of the node that its policy selects, a drop is one pod's.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -83,9 +83,9 @@ fn show(pod: &PodView) -> anyhow::Result<()> {
     for direction in Direction::ALL {
         show_side(direction, pod.side(direction))?;
     }
-    Ok(line(&dim(
-        "Counted are packets that policies were asked about: not replies, nor those of the pod's own node.",
-    ))?)
+    let counted = "Rules count packets of all pods of the node that the policy selects; neither replies are counted, nor what \
+                   a pod and its own node exchange.";
+    Ok(line(&dim(counted))?)
 }
 
 fn show_side(direction: Direction, side: &Side) -> anyhow::Result<()> {
