@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test lint bench-cni clean
+.PHONY: help deps build demo test lint bench-cni bench-policy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ lint: ## formatting, clippy, and cargo-deny where it is installed
 
 bench-cni: build ## CNI ADD and DEL beside bridge + host-local; time to a ready lab; memory of each program
 	@scripts/bench cni
+
+bench-policy: deps ## NetworkPolicy compiled for one node: time, memory, entries, cost of an event, beside other encodings
+	@scripts/bench policy
 
 clean: ## remove what was built
 	cargo clean

@@ -49,3 +49,27 @@ fn a_packet_of_the_mtu_passes_over_vxlan_and_a_larger_one_is_refused() {
 fn a_packet_of_the_mtu_passes_over_gre_and_a_larger_one_is_refused() {
     the_largest_packet_passes("gre", 42);
 }
+
+#[test]
+fn running_pods_follow_the_uplink() {
+    if !possible() {
+        return;
+    }
+    let lab = Lab::up(&["--nodes", "2"]);
+    lab.apply(&pods([("a", 1), ("b", 2)]));
+    lab.wait_for_pods(2);
+    lab.reaches("default/a", "default/b");
+    let (node, b) = (lab.node(1), lab.node(2).port("b"));
+    let a = node.port("a");
+    for (uplink, wanted) in [(1400, 1350), (1500, 1450)] {
+        node.exec(&["ovs-vsctl", "set", "interface", "br-phy", &format!("mtu_request={uplink}")]);
+        let mtu = |netns: &Netns, link: &str| Netlink::open_in(netns).unwrap().link(link).unwrap().mtu;
+        lab.until("both ends of the pod's interface to have the MTU", || {
+            mtu(&a.open(), "eth0") == wanted && mtu(&node.netns, &a.name) == wanted
+        });
+        for to in b.addresses() {
+            let output = ping(&a.open(), to, wanted);
+            assert!(output.status.success(), "{to}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}

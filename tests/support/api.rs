@@ -1,6 +1,6 @@
 //! The lab's Kubernetes API.
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -12,6 +12,7 @@ use crate::Lab;
 /// A client that blocks.
 pub struct Api {
     runtime: Runtime,
+    client: Client,
     nodes: kube::Api<Node>,
 }
 
@@ -33,7 +34,7 @@ impl Api {
             let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
             Client::try_from(config).unwrap()
         });
-        Self { runtime, nodes: kube::Api::all(client) }
+        Self { runtime, nodes: kube::Api::all(client.clone()), client }
     }
 
     /// Deletes a Node.
@@ -58,5 +59,29 @@ impl Api {
             addresses.iter().map(|address| json!({"type": "InternalIP", "address": address})).collect();
         let patch = Patch::Merge(json!({"status": {"addresses": addresses}}));
         self.runtime.block_on(self.nodes.patch_status(name, &PatchParams::default(), &patch)).unwrap();
+    }
+
+    fn pods(&self, namespace: &str) -> kube::Api<Pod> {
+        kube::Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Whether a Pod is there, if only to end.
+    #[must_use]
+    pub fn has_pod(&self, namespace: &str, name: &str) -> bool {
+        self.runtime.block_on(self.pods(namespace).get_opt(name)).unwrap().is_some()
+    }
+
+    /// Deletes a Pod: its kubelet is to end it. With `now` nobody is asked.
+    pub fn delete_pod(&self, namespace: &str, name: &str, now: bool) {
+        let params = DeleteParams { grace_period_seconds: now.then_some(0), ..DeleteParams::default() };
+        self.runtime.block_on(self.pods(namespace).delete(name, &params)).unwrap();
+    }
+
+    /// Changes a Pod's status, as its kubelet would.
+    pub fn set_pod_status(&self, namespace: &str, name: &str, status: &Value) {
+        let patch = Patch::Merge(json!({"status": status}));
+        self.runtime
+            .block_on(self.pods(namespace).patch_status(name, &PatchParams::default(), &patch))
+            .unwrap();
     }
 }

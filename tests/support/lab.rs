@@ -117,6 +117,13 @@ impl Lab {
         self.with_file("delete", manifest);
     }
 
+    /// Applies a manifest, if the API takes it; whether it did.
+    pub fn try_apply(&self, manifest: &Value) -> bool {
+        let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+        std::fs::write(file.path(), manifest.to_string()).unwrap();
+        self.run(&["apply", "-f", file.path().to_str().unwrap()]).status.success()
+    }
+
     fn with_file(&self, verb: &str, manifest: &Value) {
         let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
         std::fs::write(file.path(), manifest.to_string()).unwrap();
@@ -183,8 +190,27 @@ impl Lab {
     /// Network namespaces of its pods: those that are there, whatever the API says.
     #[must_use]
     pub fn sandboxes(&self) -> usize {
-        let prefix = format!("kvsl-{}.p-", self.name);
-        host::Netns::names().unwrap().iter().filter(|name| name.starts_with(&prefix)).count()
+        self.sandbox_names().len()
+    }
+
+    /// How names of the network namespaces of its pods begin.
+    #[must_use]
+    pub fn sandbox_prefix(&self) -> String {
+        format!("kvsl-{}.p-", self.name)
+    }
+
+    /// Names of the network namespaces of its pods.
+    #[must_use]
+    pub fn sandbox_names(&self) -> Vec<String> {
+        let prefix = self.sandbox_prefix();
+        let names = host::Netns::names().unwrap().into_iter();
+        names.filter(|name| name.starts_with(&prefix)).collect()
+    }
+
+    /// The network namespace of the world outside.
+    #[must_use]
+    pub fn outside(&self) -> host::Netns {
+        self.node_netns("out")
     }
 
     pub(crate) fn node_netns(&self, node: &str) -> host::Netns {

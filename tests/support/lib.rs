@@ -7,18 +7,21 @@
 //!   and its daemon.
 //! * [`Ping`] and [`Stream`] are traffic that runs meanwhile and tells what was lost.
 //! * [`Api`] is the lab's Kubernetes API, for what `kvsctl lab apply` cannot write.
+//! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
 //!
 //! Nothing here looks into a program of the project: what is asked, an operator could ask.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::print_stdout)]
 
+pub mod agreement;
 mod api;
 pub mod frame;
 mod lab;
 mod node;
 mod packet;
 mod pods;
+pub mod stage;
 mod traffic;
 
 pub use api::Api;

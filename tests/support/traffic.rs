@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,7 @@ impl Drop for Ping {
 #[derive(Debug)]
 pub struct Stream {
     stop: Arc<AtomicBool>,
+    arrived: Arc<AtomicU64>,
     sender: Option<JoinHandle<u64>>,
     receiver: Option<JoinHandle<(u64, Duration)>>,
 }
@@ -94,10 +95,26 @@ impl Stream {
         let (receiving, _) = listener.accept().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let arrived = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&arrived);
         // A socket stays in the namespace it was made in, whatever thread uses it.
         let sender = std::thread::spawn(move || send_numbers(sending, &stopped));
-        let receiver = std::thread::spawn(move || receive_numbers(receiving));
-        Self { stop, sender: Some(sender), receiver: Some(receiver) }
+        let receiver = std::thread::spawn(move || receive_numbers(receiving, &counter));
+        Self { stop, arrived, sender: Some(sender), receiver: Some(receiver) }
+    }
+
+    /// Whether anything arrives within a time.
+    #[must_use]
+    pub fn flows(&self, within: Duration) -> bool {
+        let before = self.arrived.load(Ordering::Relaxed);
+        let begin = Instant::now();
+        while begin.elapsed() < within {
+            if self.arrived.load(Ordering::Relaxed) > before {
+                return true;
+            }
+            std::thread::sleep(PACE);
+        }
+        false
     }
 
     /// Ends it. Returns how many bytes arrived, all of them in order and none missing, and the longest time without
@@ -130,7 +147,7 @@ fn send_numbers(mut stream: TcpStream, stop: &AtomicBool) -> u64 {
     next
 }
 
-fn receive_numbers(mut stream: TcpStream) -> (u64, Duration) {
+fn receive_numbers(mut stream: TcpStream, arrived: &AtomicU64) -> (u64, Duration) {
     stream.set_read_timeout(Some(STANDSTILL)).unwrap();
     let (mut next, mut last, mut pause) = (0_u64, Instant::now(), Duration::ZERO);
     let mut word = [0; 8];
@@ -143,6 +160,7 @@ fn receive_numbers(mut stream: TcpStream) -> (u64, Duration) {
         }
         assert_eq!(u64::from_be_bytes(word), next, "out of order");
         next += 1;
+        arrived.store(next, Ordering::Relaxed);
         pause = pause.max(last.elapsed());
         last = Instant::now();
     }

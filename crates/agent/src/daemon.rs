@@ -28,7 +28,7 @@ use tracing::{error, info, warn};
 
 use crate::bridge::{BridgePlan, Datapath, tunnel_name};
 use crate::host_setup::HostPlan;
-use crate::inspect::{Questions, Snapshot};
+use crate::inspect::{Requests, Snapshot};
 use crate::install::{self, InstallOptions};
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -99,11 +99,13 @@ struct Checks {
 
 struct Daemon {
     options: Options,
-    /// Whether the kernel has a datapath.
+    /// Whether the kernel has a datapath that may be used.
     module: bool,
     /// The datapath in use, once the database has been read.
     datapath: Option<Datapath>,
     state: State,
+    /// Questions to the cluster view.
+    ask: mpsc::UnboundedSender<view::Question>,
     metrics: Metrics,
     checks: Checks,
     ovsdb: Ovsdb,
@@ -151,13 +153,13 @@ pub async fn run(
     options: Options,
     health: &Health,
     metrics: Metrics,
-    questions: Questions,
+    requests: Requests,
 ) -> Result<(), DaemonError> {
-    let module = tasks::has_module().await?;
+    let module = tasks::has_module(options.datapath).await?;
     if options.datapath == Some(Datapath::System) && !module {
         return Err(DaemonError::NoModule);
     }
-    info!(node = options.node, bridge = options.bridge, module, "starting");
+    info!(node = options.node, bridge = options.bridge, "starting");
     let plugin = options.install.clone();
     tokio::task::spawn_blocking(move || install::plugin(&plugin)).await??;
 
@@ -172,15 +174,17 @@ pub async fn run(
     let (connect, connecting) = watch::channel(false);
     let (reports, reported) = watch::channel(None);
     let (view_in, view_events) = mpsc::channel(BATCH);
+    let (ask, questions) = mpsc::unbounded_channel();
     let (switch_in, switch_events) = mpsc::channel(4);
     let management = Address::Unix(options.ovs_rundir.join(format!("{}.mgmt", options.bridge)));
     let background = [
         tokio::spawn(keep_up(management, connecting, switch_in)),
         tokio::spawn(status::publish(client.clone(), options.node.clone(), reported)),
-        tokio::spawn(view::kubernetes::watch(client, view_in)),
+        tokio::spawn(view::kubernetes::watch(client, view_in, questions)),
     ];
     let daemon = Daemon {
         state: State::new(&options.node),
+        ask,
         members: Members::new(&options.bridge),
         options,
         module,
@@ -212,7 +216,7 @@ pub async fn run(
         trouble: None,
         reports,
     };
-    let result = daemon.serve(view_events, switch_events, questions).await;
+    let result = daemon.serve(view_events, switch_events, requests).await;
     for task in background {
         task.abort();
     }
@@ -224,7 +228,7 @@ impl Daemon {
         mut self,
         mut view: mpsc::Receiver<view::ViewEvent>,
         mut switch: mpsc::Receiver<Connected>,
-        mut questions: Questions,
+        mut requests: Requests,
     ) -> Result<(), DaemonError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -266,11 +270,14 @@ impl Daemon {
                 _ = tick.tick() => self.tick().await?,
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,
-                question = questions.next() => {
+                request = requests.next() => {
                     // Who asked may have gone.
-                    let _ = question.send(self.snapshot());
+                    let _ = request.send(self.snapshot());
                     continue;
                 }
+            }
+            for question in self.state.take_questions() {
+                self.ask.send(question).map_err(|_| DaemonError::Ended("the cluster view"))?;
             }
             if self.hold_until.is_none() {
                 self.settle().await?;

@@ -39,25 +39,25 @@ pub struct Snapshot {
 /// Asks the daemon's loop. Clones ask the same one.
 #[derive(Clone, Debug)]
 pub struct Inspector {
-    questions: mpsc::Sender<oneshot::Sender<Snapshot>>,
+    requests: mpsc::Sender<oneshot::Sender<Snapshot>>,
 }
 
 /// The loop's side.
 #[derive(Debug)]
-pub struct Questions(mpsc::Receiver<oneshot::Sender<Snapshot>>);
+pub struct Requests(mpsc::Receiver<oneshot::Sender<Snapshot>>);
 
 /// Both sides.
 #[must_use]
-pub fn channel() -> (Inspector, Questions) {
-    let (questions, receiver) = mpsc::channel(4);
-    (Inspector { questions }, Questions(receiver))
+pub fn channel() -> (Inspector, Requests) {
+    let (requests, receiver) = mpsc::channel(4);
+    (Inspector { requests }, Requests(receiver))
 }
 
-impl Questions {
+impl Requests {
     /// The next one who asks. Waits for ever when nobody can any more.
     pub(crate) async fn next(&mut self) -> oneshot::Sender<Snapshot> {
         match self.0.recv().await {
-            Some(question) => question,
+            Some(request) => request,
             None => std::future::pending().await,
         }
     }
@@ -70,8 +70,8 @@ impl Inspector {
     }
 
     async fn ask(&self) -> Option<Snapshot> {
-        let (question, answer) = oneshot::channel();
-        self.questions.send(question).await.ok()?;
+        let (request, answer) = oneshot::channel();
+        self.requests.send(request).await.ok()?;
         answer.await.ok()
     }
 }

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use crate::bridge::tunnel_name;
 use crate::enforcement::{self, Enforcement};
 use crate::host_setup::gateway;
-use crate::view::{ClusterPod, LocalPods, Part, PodRef, ViewEvent};
+use crate::view::{ClusterPod, LocalPods, Part, PodRef, Question, ViewEvent};
 
 /// Who wants a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +93,11 @@ pub struct State {
     synced: HashSet<Part>,
     pods: LocalPods,
     enforcement: Enforcement,
+    /// New ports, which wait for an answer to the question of this number: whether all policies are known.
+    waiting: HashMap<Uuid, u64>,
+    /// Questions that have not been asked yet.
+    questions: Vec<Question>,
+    last_ticket: u64,
     /// Addresses of this node besides those on the bridge.
     own_addresses: Vec<IpAddr>,
     /// Whether the datapath tells SCTP associations apart.
@@ -121,6 +126,9 @@ impl State {
             synced: HashSet::new(),
             pods: LocalPods::default(),
             enforcement: Enforcement::default(),
+            waiting: HashMap::new(),
+            questions: Vec::new(),
+            last_ticket: 0,
             own_addresses: Vec::new(),
             tracks_sctp: false,
             ports: HashMap::new(),
@@ -269,6 +277,7 @@ impl State {
             ViewEvent::NamespaceGone(name) => self.enforcement.namespace_gone(&name),
             ViewEvent::Policy(policy, spec) => self.enforcement.policy(&name(&policy), &spec),
             ViewEvent::PolicyGone(policy) => self.enforcement.policy_gone(&name(&policy)),
+            ViewEvent::UpToDate(answer) => self.up_to_date(&answer),
             ViewEvent::Synced(part) => {
                 if self.synced.insert(part) && part == Part::Pods {
                     let ports: Vec<Uuid> = self.ports.keys().copied().collect();
@@ -278,6 +287,54 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Ports that waited for this answer have their policies now.
+    fn up_to_date(&mut self, answer: &Question) {
+        let ports = &self.ports;
+        let answered = |uuid: &Uuid, ticket: u64| {
+            let namespace = ports.get(uuid).map(|port| &port.facts.namespace);
+            ticket <= answer.ticket && namespace == Some(&answer.namespace)
+        };
+        let ready: Vec<Uuid> = self
+            .waiting
+            .iter()
+            .filter(|(uuid, ticket)| answered(uuid, **ticket))
+            .map(|(uuid, _)| *uuid)
+            .collect();
+        for uuid in ready {
+            self.waiting.remove(&uuid);
+            self.enforce(uuid);
+        }
+    }
+
+    /// A pod that starts must not be ahead of policies that are older than it.
+    fn ask_about(&mut self, uuid: Uuid) {
+        let Some(port) = self.ports.get(&uuid) else { return };
+        let facts = &port.facts;
+        let reference = PodRef { namespace: facts.namespace.clone(), name: facts.name.clone() };
+        let known = self.pods.contains(&reference, facts.uid.as_deref());
+        self.last_ticket += 1;
+        self.waiting.insert(uuid, self.last_ticket);
+        self.questions.push(Question {
+            namespace: reference.namespace,
+            unknown: (!known).then_some(reference.name),
+            ticket: self.last_ticket,
+        });
+    }
+
+    /// Asks once more about pods that start and that nobody has told of.
+    pub fn ask_again(&mut self) {
+        let unknown = |uuid: &&Uuid| !self.enforcement.knows(**uuid) && !self.store.has(&Owner::Port(**uuid));
+        let ports: Vec<Uuid> = self.ports.keys().filter(unknown).copied().collect();
+        for port in ports {
+            self.ask_about(port);
+        }
+    }
+
+    /// What is to be asked of the view.
+    pub fn take_questions(&mut self) -> Vec<Question> {
+        std::mem::take(&mut self.questions)
     }
 
     fn pod(&mut self, pod: ClusterPod) {
@@ -336,7 +393,7 @@ impl State {
     /// earlier daemon could, if it has programmed it: then the pod's object is gone, and all that is sure is its node.
     fn port_flows(&mut self, uuid: Uuid) {
         let Some(port) = self.ports.get(&uuid) else { return };
-        let shown = self.enforcement.knows(uuid) || self.is_orphan(port);
+        let shown = self.is_orphan(port) || self.enforcement.knows(uuid) && !self.waiting.contains_key(&uuid);
         let directions = Direction::ALL;
         match port.topology().filter(|_| shown) {
             Some(port) => {
@@ -348,6 +405,15 @@ impl State {
             }
             None => self.no_port_flows(uuid),
         }
+    }
+
+    /// The switch has refused a flow. Without one of a pod's chain the pod would not be isolated: then it has no network
+    /// at all until it is looked at again. Whether that is so.
+    pub fn close(&mut self, refused: &FlowKey) -> bool {
+        let Some(Owner::Chain(uuid, _)) = self.store.owner(refused) else { return false };
+        let uuid = *uuid;
+        self.no_port_flows(uuid);
+        true
     }
 
     fn no_port_flows(&mut self, uuid: Uuid) {
@@ -467,13 +533,19 @@ impl State {
                 "port added"
             );
         }
+        // An earlier daemon has shown a programmed one to the network already.
+        let starts = is_new && !port.is_programmed();
         self.ports.insert(uuid, port);
+        if starts {
+            self.ask_about(uuid);
+        }
         self.enforce(uuid);
     }
 
     /// Forgets what follows from a port that is gone.
     fn drop_port(&mut self, uuid: Uuid, port: &LocalPort) {
         self.enforcement.subject_gone(uuid);
+        self.waiting.remove(&uuid);
         self.no_port_flows(uuid);
         let reference = PodRef { namespace: port.facts.namespace.clone(), name: port.facts.name.clone() };
         // Its address is free to be another's, whatever the API still says.

@@ -34,6 +34,22 @@ pub enum ViewEvent {
     PolicyGone(PodRef),
     /// All objects of one part have been sent once.
     Synced(Part),
+    /// The answer to a [`Question`]: every policy of the namespace that was there when it was asked has been sent.
+    UpToDate(Question),
+}
+
+/// "Does the view have all policies that this namespace has now, and this pod?"
+///
+/// Each kind of object comes in its own time. A pod may be known, and started, before a policy that is older than it; or
+/// started before it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// The namespace.
+    pub namespace: String,
+    /// A pod in it that is not known.
+    pub unknown: Option<String>,
+    /// Which question it is; an answer to a later one answers those before it.
+    pub ticket: u64,
 }
 
 /// The parts of the view that are listed apart.

@@ -97,6 +97,12 @@ impl<O: Clone + Eq + Hash> Store<O> {
         self.owned.get(owner).into_iter().flatten().map(|key| &**key)
     }
 
+    /// Who has a flow.
+    #[must_use]
+    pub fn owner(&self, key: &FlowKey) -> Option<&O> {
+        self.wanted.get(key).map(|(owner, _)| owner)
+    }
+
     /// Who wants anything.
     pub fn owners(&self) -> impl Iterator<Item = &O> {
         self.owned.keys()

@@ -69,7 +69,7 @@ pub struct Pod {
 pub enum PodState {
     /// What the API says; where its object is gone since, what it last said.
     Known,
-    /// Nothing yet: it has no network until the API shows it.
+    /// Not enough yet: it has no network until the API has told of it and of the policies there are.
     Unknown,
     /// Nothing any more: an earlier daemon knew it, and the API does not. It reaches its own node alone.
     Orphan,

@@ -113,8 +113,8 @@ async fn main() -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let registry = metrics.registry();
     info!(health = %listener.address()?, "k-vswitchd started");
-    let (inspector, questions) = agent::inspect::channel();
-    let daemon = agent::run(client, options, &health, metrics, questions);
+    let (inspector, requests) = agent::inspect::channel();
+    let daemon = agent::run(client, options, &health, metrics, requests);
     tokio::select! {
         served = ops::serve(listener, health.clone(), registry, inspector.routes()) => {
             served.context("serving health and metrics")

@@ -12,6 +12,7 @@ mod node;
 
 use std::time::Duration;
 
+use apiserver::{Fault, Gvr, Requests, Verb};
 use kube::api::DeleteParams;
 use node::{NODE, Node};
 use serde_json::json;
@@ -405,78 +406,6 @@ async fn ports_whose_veth_pair_is_gone_are_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mtu_follows_the_uplink() {
-    let mut node = node!();
-    node.configure(1, json!({})).await;
-    node.ready(&[]).await;
-    let port = node.add_pod("web", 2).await;
-    let both = |node: &Node, mtu| node.mtu(&port) == mtu && node.mtu("peer2") == mtu;
-    node.until("the pod's port is stamped", async || node.is_programmed(&port)).await;
-    // The veth pair was made with the kernel's 1500, as by a plugin that read another MTU.
-    node.until("both ends of a new port have the node's MTU", async || both(&node, 1450)).await;
-    for (uplink, pods) in [(1400, 1350), (1500, 1450)] {
-        node.vsctl(&["set", "interface", "br-phy", &format!("mtu_request={uplink}")]);
-        node.until("facts and the bridge's interface have the new MTU", async || {
-            let facts = node.vsctl(&["get", "bridge", "k-vswitch0", "external_ids:kvs-mtu"]);
-            facts.contains(&pods.to_string()) && node.mtu("k-vswitch0") == pods
-        })
-        .await;
-        node.until("both ends of the running pod's interface too", async || both(&node, pods)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_mtu_that_could_not_be_set_is_tried_again_and_one_that_is_asked_for_stays() {
-    let mut node = node!();
-    node.configure(1, json!({})).await;
-    node.ready(&[]).await;
-    let (port, other, fixed) =
-        (node.add_pod("web", 2).await, node.add_pod("other", 3).await, node.add_pod("fixed", 4).await);
-    node.vsctl(&["set", "interface", &fixed, "external_ids:kvs-mtu=1300"]);
-    node.exec(&["ip", "link", "set", "peer2", "name", "away"]);
-    node.until("the port's trouble is said", async || {
-        node.log().contains(&port) && node.log().contains("will try again")
-    })
-    .await;
-    node.until("the other pod's MTU is set", async || node.mtu(&other) == 1450 && node.mtu("peer3") == 1450)
-        .await;
-    node.until("what the plugin was told is kept", async || {
-        node.mtu(&fixed) == 1300 && node.mtu("peer4") == 1300
-    })
-    .await;
-    assert_eq!(node.mtu("away"), 1500);
-    node.exec(&["ip", "link", "set", "away", "name", "peer2"]);
-    node.until("the pod's end is set after all", async || {
-        node.mtu(&port) == 1450 && node.mtu("peer2") == 1450
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_mtu_that_the_uplink_cannot_carry_is_said_until_it_fits() {
-    let mut node = node!();
-    node.configure(1, json!({"mtu": 1480})).await;
-    node.start_daemon(&[]);
-    let says = async |node: &Node, what: &str| {
-        node.ready_condition().await.is_some_and(|(ready, why)| !ready && why.contains(what))
-    };
-    node.until("the condition says what would fit", async || says(&node, "set it to at most 1450").await)
-        .await;
-    node.until("what the operator wrote is in force, and pods have their network", async || {
-        node.path("cni/net.d/10-k-vswitch.conflist").exists() && node.mtu("k-vswitch0") == 1480
-    })
-    .await;
-    node.configure(1, json!({"mtu": null})).await;
-    let ready = async |node: &Node| node.ready_condition().await.is_some_and(|(ready, _)| ready);
-    node.until("ready", async || ready(&node).await).await;
-    node.vsctl(&["set", "interface", "br-phy", "mtu_request=1300"]);
-    node.until("the uplink is too small", async || {
-        says(&node, "raise the MTU of br-phy to at least 1330").await
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_without_privileges_says_which_one_it_needs() {
     let mut node = node!();
     node.configure(1, json!({})).await;
@@ -503,41 +432,19 @@ async fn a_kernel_without_the_module_is_told_from_one_that_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bridge_on_a_kernel_that_has_lost_the_module_is_left_alone_and_said() {
+async fn a_pod_starts_with_policies_that_the_watch_has_not_told_yet() {
     let mut node = node!();
-    if host::kernel::has_openvswitch().unwrap() {
-        println!("SKIPPED: this kernel has the openvswitch module");
-        return;
-    }
     node.configure(1, json!({})).await;
-    node.vsctl(&[
-        "--no-wait",
-        "add-br",
-        "k-vswitch0",
-        "--",
-        "set",
-        "bridge",
-        "k-vswitch0",
-        "datapath_type=system",
-    ]);
-    let row = |node: &Node| {
-        let columns = "datapath_type,external_ids,other_config,fail_mode,protocols,ports";
-        node.vsctl(&[&format!("--columns={columns}"), "list", "bridge", "k-vswitch0"])
-    };
-    let before = row(&node);
-    node.start_daemon(&["--datapath", "auto"]);
-    let says = |text: &str| text.contains("modprobe openvswitch") && text.contains("--datapath netdev");
-    node.until("the condition says what to do", async || {
-        node.ready_condition().await.is_some_and(|(ready, why)| !ready && says(&why))
-    })
-    .await;
-    assert!(node.get("/readyz").is_some_and(|(status, text)| status == 503 && says(&text)));
-    assert_eq!(row(&node), before);
-    // The operator's word.
-    node.kill_daemon();
-    node.ready(&["--datapath", "netdev"]).await;
-    // And from then on it is what the bridge has.
-    node.kill_daemon();
-    node.ready(&["--datapath", "auto"]).await;
-    assert_eq!(node.vsctl(&["get", "bridge", "k-vswitch0", "datapath_type"]), "netdev\n");
+    node.ready(&[]).await;
+    let watches = Requests::all().verb(Verb::Watch).resource("networkpolicies");
+    node.api.faults().inject_always(watches, Fault::Delay(Duration::from_secs(3600)));
+    node.api.faults().drop_watches(Some(Gvr::new("networking.k8s.io", "v1", "networkpolicies")));
+    node.create_policy("deny", json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})).await;
+    let port = node.add_pod("web", 2).await;
+    node.until("the port is stamped", async || node.is_programmed(&port)).await;
+    let flows = node.flows();
+    for table in [datapath::Table::Egress, datapath::Table::Ingress] {
+        let prefix = format!("table={}, priority=100,", table.number());
+        assert!(flows.iter().any(|flow| flow.contains(&prefix)), "not isolated: {flows:#?}");
+    }
 }

@@ -1,16 +1,21 @@
 //! A Kubernetes client from what a program was started with.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+
+/// A connection on which nothing has come for this time is given up, and made anew. Watches are told something about once
+/// a minute (bookmarks); a connection whose other end has gone without a word, or whose own address has, is silent.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// A client for the cluster of `kubeconfig`, or, without one, for the one this pod runs in.
 ///
 /// # Errors
 /// When the file cannot be used, or when there is neither a file nor a service account.
 pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path)
                 .with_context(|| format!("--kubeconfig: cannot use {}", path.display()))?;
@@ -22,5 +27,6 @@ pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
             kube::Config::incluster().context("not inside a pod with a service account: pass --kubeconfig")?
         }
     };
+    config.read_timeout = Some(SILENCE);
     kube::Client::try_from(config).context("cannot make a Kubernetes client")
 }

@@ -17,7 +17,8 @@
 //!
 //! # Parts
 //!
-//! - `strings`, `selectors`, `labels`, `cidrs`: contents, each held once, counted by their users (`pool`).
+//! - `strings`, `selectors`, `labels`, `cidrs`: contents, each held once, counted by their users (`pool`). `text`: labels as
+//!   bytes.
 //! - `classifier` finds the class of everything that has labels, with indexes over both sides (`postings`); `cidr_table`
 //!   that of prefixes. `classes` are sets of tags, a tag being a selector in use.
 //! - `compile` turns a specification into `compiled`, and says what is wrong with it.
@@ -47,6 +48,7 @@ mod strings;
 mod subjects;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -65,7 +67,7 @@ use pods::{Pods, World};
 use policies::{Known, Policies};
 use render::Renderer;
 use selectors::Selectors;
-use strings::{Strings, Sym};
+use strings::Strings;
 use subjects::Subjects;
 
 /// Compiles policies for one node. See the [module](self).
@@ -266,22 +268,22 @@ impl Engine {
     }
 
     /// Nobody needs what a policy was compiled to any more. Then labels with these keys are divided once more.
-    fn discard(&mut self, compiled: &Compiled, mut keys: Vec<Sym>) {
+    fn discard(&mut self, compiled: &Compiled, mut keys: Vec<String>) {
         keys.extend(self.unask(compiled));
         let (pods, mut world) = self.world();
         for key in keys {
-            pods.divide(&mut world, key);
+            pods.divide(&mut world, &key);
         }
         self.compiler().release(compiled);
     }
 
-    fn ask(&mut self, compiled: &Compiled) -> Vec<Sym> {
+    fn ask(&mut self, compiled: &Compiled) -> Vec<String> {
         let Self { labels, selectors, strings, .. } = self;
         let selectors_used = pod_selectors(compiled);
         selectors_used.flat_map(|selector| labels.ask(selectors, strings, selector)).collect()
     }
 
-    fn unask(&mut self, compiled: &Compiled) -> Vec<Sym> {
+    fn unask(&mut self, compiled: &Compiled) -> Vec<String> {
         let Self { labels, selectors, strings, .. } = self;
         let selectors_used = pod_selectors(compiled);
         selectors_used.flat_map(|selector| labels.unask(selectors, strings, selector)).collect()

@@ -84,7 +84,13 @@ impl Daemon {
                 Err(error @ BundleError::Refused { index, .. }) if index < changes.len() => {
                     self.metrics.refused.inc();
                     error!(%error, "flow refused: going on without it");
-                    self.refused.push(changes.remove(index).key());
+                    let key = changes.remove(index).key();
+                    let closed = self.state.close(&key);
+                    self.refused.push(key);
+                    if closed {
+                        changes = self.state.store().changes();
+                        changes.retain(|change| !self.refused.contains(&change.key()));
+                    }
                     self.refusal = Some(error.to_string());
                 }
                 Err(error) => {

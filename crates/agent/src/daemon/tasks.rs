@@ -14,8 +14,11 @@ use crate::bridge::Datapath;
 use crate::state::LocalPort;
 use crate::uplink::{self, Uplink, UplinkError};
 
-/// Whether the kernel has Open vSwitch's datapath.
-pub(super) async fn has_module() -> Result<bool, DaemonError> {
+/// Whether the kernel has Open vSwitch's datapath. Where it will not be used, it is not asked for, which would load it.
+pub(super) async fn has_module(asked: Option<Datapath>) -> Result<bool, DaemonError> {
+    if asked == Some(Datapath::Netdev) {
+        return Ok(false);
+    }
     Ok(spawn_blocking(host::kernel::has_openvswitch).await??)
 }
 
@@ -30,8 +33,9 @@ type MtuSet = (Uuid, LocalPort, Result<(), String>);
 pub(super) async fn set_pod_mtu(ports: Vec<(Uuid, LocalPort)>, mtu: u16) -> Result<Vec<MtuSet>, DaemonError> {
     Ok(spawn_blocking(move || {
         let set = |(uuid, port): (Uuid, LocalPort)| {
-            let result = set_mtu(&port, port.facts.mtu.unwrap_or(mtu).into());
-            (uuid, port, result.map_err(|error| error.to_string()))
+            let result =
+                set_mtu(&port, port.facts.mtu.unwrap_or(mtu).into()).map_err(|error| error.to_string());
+            (uuid, port, result.flatten())
         };
         ports.into_iter().map(set).collect()
     })
@@ -39,11 +43,16 @@ pub(super) async fn set_pod_mtu(ports: Vec<(Uuid, LocalPort)>, mtu: u16) -> Resu
 }
 
 /// A pod that is just going, and its veth pair with it, is no error.
-fn set_mtu(port: &LocalPort, mtu: u32) -> host::Result<()> {
+fn set_mtu(port: &LocalPort, mtu: u32) -> host::Result<Result<(), String>> {
     let mut host = Netlink::open()?;
-    let Some(outer) = host.find_link(port.name.as_str())? else { return Ok(()) };
+    let Some(outer) = host.find_link(port.name.as_str())? else { return Ok(Ok(())) };
     let mut pod = Netlink::open_in(&Netns::open(&port.facts.netns)?)?;
     let inner = pod.link(port.facts.ifname.as_str())?;
+    // The row says which namespace it is, and a path may come to mean another one.
+    if (outer.peer, inner.peer) != (Some(inner.index), Some(outer.index)) {
+        let (ifname, netns) = (&port.facts.ifname, &port.facts.netns);
+        return Ok(Err(format!("interface {ifname} in {netns} is not the other end of {}", port.name)));
+    }
     // The kernel drops what is larger than the MTU of the end that receives it: the host's must at no time be smaller
     // than what the pod may send.
     if inner.mtu > mtu {
@@ -55,7 +64,7 @@ fn set_mtu(port: &LocalPort, mtu: u32) -> host::Result<()> {
     if inner.mtu < mtu {
         pod.set_mtu(inner.index, mtu)?;
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Makes the host look for the MACs of tunnel ends, or of the routers in front of them.
@@ -98,10 +107,11 @@ impl Daemon {
     /// changed nothing are sent again.
     pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {
         self.bridge_sent = None;
+        self.state.ask_again();
         self.mtu_due = true;
         self.warmth.tick();
         if self.datapath.is_none() && !self.module {
-            self.module = has_module().await?;
+            self.module = has_module(self.options.datapath).await?;
         }
         if let Some(own) = self.own() {
             match uplink(own.overlay_ip).await? {

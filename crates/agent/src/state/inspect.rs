@@ -32,12 +32,11 @@ impl State {
     }
 
     fn pod_behind(&self, uuid: Uuid, port: &LocalPort) -> Pod {
-        let state = if self.enforcement.knows(uuid) {
-            PodState::Known
-        } else if self.is_orphan(port) {
-            PodState::Orphan
-        } else {
-            PodState::Unknown
+        let known = self.enforcement.knows(uuid);
+        let state = match self.is_orphan(port) {
+            true if !known => PodState::Orphan,
+            false if !known || self.waiting.contains_key(&uuid) => PodState::Unknown,
+            _ => PodState::Known,
         };
         Pod {
             namespace: port.facts.namespace.clone(),

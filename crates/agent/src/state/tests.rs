@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::view::{ClusterPod, PodRef};
+use crate::view::{ClusterPod, PodRef, Question};
 
 fn config(n: u8) -> NodeConfig {
     NodeConfig {
@@ -38,6 +38,13 @@ pub(super) fn pod_row(n: u8, ofport: Option<i64>, stamp: Option<i64>) -> Interfa
         external_ids.insert(ipam::keys::PROGRAMMED.into(), stamp.to_string());
     }
     Interface { name: facts.port_name(), ofport, external_ids, ..Interface::default() }
+}
+
+/// A view without secrets: it has told all it knows.
+fn answer(state: &mut State) {
+    for question in state.take_questions() {
+        state.view(ViewEvent::UpToDate(question));
+    }
 }
 
 pub(super) fn inserted(n: u8, row: Interface) -> RowChange<Interface> {
@@ -91,6 +98,7 @@ pub(super) fn ready() -> State {
 
 /// Sends the changes to an imaginary switch; returns how many there were.
 pub(super) fn settle(state: &mut State) -> usize {
+    answer(state);
     state.compile();
     let changes = state.store().changes();
     state.store().acknowledge(&changes);
@@ -250,7 +258,13 @@ fn a_port_has_no_network_before_its_pod_is_known() {
     let mut state = ready();
     settle(&mut state);
     state.interface(&inserted(9, pod_row(9, Some(9), None)));
+    let asks =
+        |state: &mut State| state.take_questions().into_iter().filter_map(|q| q.unknown).collect::<Vec<_>>();
+    assert_eq!(asks(&mut state), ["pod-9"]);
     assert_eq!((settle(&mut state), state.unstamped()), (0, vec![]));
+    state.ask_again();
+    assert_eq!(asks(&mut state), ["pod-9"]);
+    state.view(ViewEvent::UpToDate(Question { namespace: "default".into(), ticket: 2, unknown: None }));
     // Another pod of this name, whose labels may be others.
     state.view(ViewEvent::Pod(Box::new(ClusterPod { uids: vec!["old".into()], ..pod(9) })));
     settle(&mut state);
@@ -266,6 +280,14 @@ fn a_pod_is_isolated_from_its_first_flow_on() {
     state.view(ViewEvent::Policy(policy("deny"), deny_all("Ingress")));
     settle(&mut state);
     state.interface(&inserted(5, pod_row(5, Some(5), None)));
+    let questions = state.take_questions();
+    assert_eq!(settle(&mut state), 0, "nothing before all policies are known");
+    for question in questions {
+        assert_eq!(question.namespace, "default");
+        state.view(ViewEvent::UpToDate(Question { namespace: "other".into(), ..question.clone() }));
+        assert_eq!(settle(&mut state), 0);
+        state.view(ViewEvent::UpToDate(question));
+    }
     state.compile();
     let tables: BTreeSet<u8> = state.store().changes().iter().map(|change| change.key().table).collect();
     assert!(tables.contains(&datapath::Table::Ingress.number()), "{tables:?}");
@@ -273,6 +295,20 @@ fn a_pod_is_isolated_from_its_first_flow_on() {
     settle(&mut state);
     state.view(ViewEvent::PolicyGone(policy("deny")));
     assert_eq!(settle(&mut state), 2, "the chain and its end");
+}
+
+#[test]
+fn a_pod_whose_chain_the_switch_refuses_has_no_network() {
+    let mut state = ready();
+    state.view(ViewEvent::Policy(policy("deny"), deny_all("Ingress")));
+    state.interface(&inserted(5, pod_row(5, Some(5), None)));
+    settle(&mut state);
+    let chain = Owner::Chain(uuid(5), Direction::Ingress);
+    let key = state.store().keys(&chain).next().unwrap().clone();
+    assert!(state.close(&key));
+    assert!(!state.store().has(&Owner::Port(uuid(5))));
+    let verdict = FlowKey { table: datapath::Table::Verdict.number(), ..key };
+    assert!(!state.close(&verdict), "without a verdict less is allowed");
 }
 
 #[test]

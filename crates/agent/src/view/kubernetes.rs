@@ -2,6 +2,7 @@
 //!
 //! Only the fields that are used are decoded, and nothing is kept but names: what is known of an object is the state's.
 
+mod freshness;
 mod objects;
 
 use std::collections::BTreeSet;
@@ -14,18 +15,22 @@ use kube::runtime::watcher::{Config, Event};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tracing::{debug, warn};
 
+use self::freshness::{Outlet, Outlets};
 use self::objects::{NamespaceMeta, PodView, PolicyView};
-use super::{Part, PodRef, ViewEvent};
+use super::{Part, PodRef, Question, ViewEvent};
 
-/// Sends the view of the cluster to `events`, until the receiver is dropped.
-pub async fn watch(client: Client, events: Sender<ViewEvent>) {
+/// Sends the view of the cluster to `events`, until the receiver is dropped, and answers questions there.
+pub async fn watch(client: Client, events: Sender<ViewEvent>, questions: UnboundedReceiver<Question>) {
+    let outlet = || Outlet::new(events.clone());
+    let asked = Outlets { policies: outlet(), pods: outlet() };
+    let answers = freshness::answer(&client, &asked, questions);
     let configs = follow::<DeserializeGuard<VSwitchConfig>, _>(
         &client,
         Part::Nodes,
-        events.clone(),
+        outlet(),
         |object| {
             let name = object.name_any();
             let config = match &object.0 {
@@ -42,7 +47,7 @@ pub async fn watch(client: Client, events: Sender<ViewEvent>) {
     let namespaces = follow::<NamespaceMeta, _>(
         &client,
         Part::Namespaces,
-        events.clone(),
+        outlet(),
         |namespace| {
             ViewEvent::Namespace(
                 namespace.metadata.name.unwrap_or_default(),
@@ -54,21 +59,21 @@ pub async fn watch(client: Client, events: Sender<ViewEvent>) {
     let policies = follow::<PolicyView, _>(
         &client,
         Part::Policies,
-        events.clone(),
-        |policy| {
-            let name = reference(&policy);
-            ViewEvent::Policy(name, Box::new(policy.spec))
-        },
+        asked.policies.clone(),
+        policy,
         ViewEvent::PolicyGone,
     );
-    let pods = follow::<PodView, _>(
-        &client,
-        Part::Pods,
-        events,
-        |pod| ViewEvent::Pod(Box::new(pod.into_pod())),
-        ViewEvent::PodGone,
-    );
-    tokio::join!(configs, namespaces, policies, pods);
+    let pods = follow::<PodView, _>(&client, Part::Pods, asked.pods.clone(), pod, ViewEvent::PodGone);
+    tokio::join!(configs, namespaces, policies, pods, answers);
+}
+
+fn pod(pod: PodView) -> ViewEvent {
+    ViewEvent::Pod(Box::new(pod.into_pod()))
+}
+
+fn policy(policy: PolicyView) -> ViewEvent {
+    let name = reference(&policy);
+    ViewEvent::Policy(name, Box::new(policy.spec))
 }
 
 fn reference<K: Resource>(object: &K) -> PodRef {
@@ -79,7 +84,7 @@ fn reference<K: Resource>(object: &K) -> PodRef {
 async fn follow<K, F>(
     client: &Client,
     part: Part,
-    events: Sender<ViewEvent>,
+    outlet: Outlet,
     present: F,
     gone: impl Fn(PodRef) -> ViewEvent,
 ) where
@@ -91,26 +96,36 @@ async fn follow<K, F>(
     // From the API server's cache: a restart of the server is not followed by a storm on its store.
     let config = Config::default().any_semantic();
     let mut stream = std::pin::pin!(watcher(Api::<K>::all(client.clone()), config).default_backoff());
+    let mut list_version = None;
     while let Some(event) = stream.next().await {
         let mut out = Vec::new();
+        let mut version = None;
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => {
+                listed.clear();
+                list_version = None;
+            }
             Ok(Event::InitApply(object)) => {
                 listed.insert(reference(&object));
+                // A list is in no order: what has been seen of it counts only when all of it has.
+                list_version = list_version.max(freshness::version(&object));
                 out.push(present(object));
             }
             Ok(Event::InitDone) => {
                 out.extend(known.difference(&listed).cloned().map(&gone));
                 known = std::mem::take(&mut listed);
+                version = list_version.take();
                 out.push(ViewEvent::Synced(part));
             }
             Ok(Event::Apply(object)) => {
                 known.insert(reference(&object));
+                version = freshness::version(&object);
                 out.push(present(object));
             }
             Ok(Event::Delete(object)) => {
                 let name = reference(&object);
                 known.remove(&name);
+                version = freshness::version(&object);
                 out.push(gone(name));
             }
             Err(error) => {
@@ -120,11 +135,9 @@ async fn follow<K, F>(
                 );
             }
         }
-        for event in out {
-            if events.send(event).await.is_err() {
-                debug!(?part, "nobody listens any more");
-                return;
-            }
+        if outlet.send(out, version).await.is_err() {
+            debug!(?part, "nobody listens any more");
+            return;
         }
     }
 }

@@ -200,6 +200,14 @@ impl Node {
         self.add_port(name, last)
     }
 
+    /// Adds a NetworkPolicy to the API.
+    pub async fn create_policy(&self, name: &str, spec: Value) {
+        let policies: Api<k8s_openapi::api::networking::v1::NetworkPolicy> =
+            Api::namespaced(self.client.clone(), "default");
+        let policy = serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap();
+        policies.create(&PostParams::default(), &policy).await.unwrap();
+    }
+
     /// Adds a pod to the API.
     pub async fn create_pod(&self, name: &str) {
         let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client.clone(), "default");

@@ -74,7 +74,7 @@ fn show(pod: &PodView) -> anyhow::Result<()> {
     line(&format!("pod {name} on {}, port {}: {}", pod.node, pod.port, addresses.join(", ")))?;
     match pod.state {
         PodState::Known => {}
-        PodState::Unknown => line(&yellow("the API has not shown this pod yet: it has no network"))?,
+        PodState::Unknown => line(&yellow("the API has not told enough of this pod yet: it has no network"))?,
         PodState::Orphan => line(&yellow("the API has no such pod any more: it reaches its own node alone"))?,
     }
     if let Counters::Unavailable { why } = &pod.counters {

@@ -76,3 +76,32 @@ impl Addresses {
         self.journal.drain().map(|(address, identity)| (address.into(), identity))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_several_claims_counts() {
+        let mut addresses = Addresses::default();
+        let address = Address::from(IpAddr::from([10, 0, 0, 1]));
+        assert_eq!(addresses.claim(address, 1), None);
+        assert_eq!(addresses.claim(address, 2), Some(1));
+        assert_eq!(addresses.claim(address, 3), Some(2));
+        assert_eq!(addresses.unclaim(address, 2), Some(3));
+        assert_eq!(addresses.unclaim(address, 3), Some(1));
+        assert!(addresses.is_of(address, 1) && addresses.contested.is_empty());
+        assert_eq!(addresses.unclaim(address, 1), None);
+        assert!(addresses.claims.is_empty());
+    }
+
+    #[test]
+    fn an_address_is_the_same_again() {
+        for text in ["10.1.2.3", "fd00::1", "::1"] {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(IpAddr::from(Address::from(address)), address);
+        }
+        let mapped: IpAddr = "::ffff:10.1.2.3".parse().unwrap();
+        assert_eq!(IpAddr::from(Address::from(mapped)).to_string(), "10.1.2.3");
+    }
+}

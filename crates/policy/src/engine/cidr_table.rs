@@ -184,3 +184,69 @@ impl CidrTable {
         used.find_map(|length| self.nodes.get(&prefix.shortened(length))).and_then(|node| node.class)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Direction;
+    use crate::spec::IpBlock;
+
+    const USER: User = User { policy: 1, direction: Direction::Ingress };
+
+    fn set(cidrs: &[&str]) -> CidrSet {
+        let blocks: Vec<_> =
+            cidrs.iter().map(|cidr| IpBlock { cidr: (*cidr).to_owned(), except: None }).collect();
+        CidrSet::new(blocks.iter()).0
+    }
+
+    fn text(changes: &[(IpNet, Option<CidrEntry>)]) -> String {
+        let text = |(cidr, entry): &(IpNet, Option<CidrEntry>)| match entry {
+            None => format!("-{cidr}"),
+            Some(CidrEntry { class: None }) => format!("{cidr} none"),
+            Some(CidrEntry { class: Some(_) }) => cidr.to_string(),
+        };
+        changes.iter().map(text).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn a_wider_set_changes_the_classes_inside_it() {
+        let (inner, outer) = (set(&["10.0.0.0/24", "10.0.2.0/24"]), set(&["10.0.0.0/8"]));
+        let mut table = CidrTable::default();
+        table.add(1, &inner, USER);
+        assert_eq!(text(&table.drain()), "10.0.0.0/24, 10.0.2.0/24");
+        table.add(2, &outer, USER);
+        assert_eq!(text(&table.drain()), "10.0.0.0/8, 10.0.0.0/24, 10.0.2.0/24");
+        assert_eq!((table.of(1).count(), table.of(2).count()), (1, 2));
+        table.remove(1, &inner, USER);
+        assert_eq!(text(&table.drain()), "-10.0.0.0/24, -10.0.2.0/24");
+        table.remove(2, &outer, USER);
+        assert_eq!(text(&table.drain()), "-10.0.0.0/8");
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_prefix_that_says_what_covers_it_says_is_no_entry() {
+        // The second set's mark inside the first one's block is the same as the block, for the first set.
+        let (a, b) = (set(&["10.0.0.0/8"]), set(&["10.0.0.0/8", "11.0.0.0/24"]));
+        let mut table = CidrTable::default();
+        table.add(1, &a, USER);
+        table.add(2, &b, USER);
+        assert_eq!(text(&table.drain()), "10.0.0.0/8, 11.0.0.0/24");
+        assert_eq!(
+            table.covering(Prefix::parse("10.1.0.0/16").unwrap()),
+            table.nodes.values().next().unwrap().class
+        );
+    }
+
+    #[test]
+    fn a_set_counts_as_often_as_it_is_used() {
+        let one = set(&["10.0.0.0/8"]);
+        let mut table = CidrTable::default();
+        table.add(1, &one, USER);
+        table.add(1, &one, USER);
+        table.remove(1, &one, USER);
+        assert_eq!(text(&table.drain()), "10.0.0.0/8");
+        table.remove(1, &one, USER);
+        assert_eq!(text(&table.drain()), "-10.0.0.0/8");
+    }
+}

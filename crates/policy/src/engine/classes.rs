@@ -162,3 +162,55 @@ impl Classes {
         stale.filter_map(|owner| self.owners.get(owner)).flat_map(|users| users.keys().copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: User = User { policy: 7, direction: Direction::Ingress };
+
+    fn stale(classes: &mut Classes) -> Vec<u32> {
+        classes.drain_stale().map(|user| user.policy).collect()
+    }
+
+    #[test]
+    fn a_class_is_news_when_the_first_thing_joins_and_the_last_one_leaves() {
+        let mut classes = Classes::default();
+        let owner = classes.add_owner();
+        classes.add_user(owner, USER);
+        let tag = classes.add_tag(1, owner, None);
+        let class = classes.join(&[tag]);
+        assert_eq!((stale(&mut classes), classes.of(tag).count()), (vec![7], 1));
+        assert_eq!(classes.join(&[tag]), class);
+        classes.leave(class);
+        assert!(stale(&mut classes).is_empty());
+        classes.leave(class);
+        assert_eq!((stale(&mut classes), classes.of(tag).count(), classes.id(class)), (vec![7], 0, None));
+        assert!(classes.remove_user(owner, USER));
+    }
+
+    #[test]
+    fn a_class_has_the_same_id_whatever_came_first() {
+        let id = |digests: [u64; 2]| {
+            let mut classes = Classes::default();
+            let owner = classes.add_owner();
+            let tags = digests.map(|digest| classes.add_tag(digest, owner, None));
+            let class = classes.join(&tags);
+            classes.id(class)
+        };
+        assert_eq!(id([3, 5]), id([5, 3]));
+        assert_ne!(id([3, 5]), id([3, 4]));
+    }
+
+    #[test]
+    fn a_tag_of_a_pair_goes_with_its_last_class() {
+        use crate::engine::strings::Sym;
+        let mut classes = Classes::default();
+        let owner = classes.add_owner();
+        let pair = (Sym(1), Sym(2));
+        let (port, other) = (classes.add_tag(1, owner, Some(pair)), classes.add_tag(2, owner, None));
+        let (a, b) = (classes.join(&[port]), classes.join(&[port, other]));
+        assert_eq!(classes.leave(a), []);
+        assert_eq!(classes.leave(b), [pair]);
+    }
+}

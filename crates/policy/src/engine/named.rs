@@ -71,3 +71,17 @@ impl<T> Named<T> {
         self.items.iter().map(|(index, item)| (index, &item.thing))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_counts_in_its_namespace_only() {
+        let mut named = Named::default();
+        let (a, b) = (named.insert(1, "x", 'a'), named.insert(2, "x", 'b'));
+        assert_eq!((named.find(1, "x"), named.find(2, "x"), named.find(1, "y")), (Some(a), Some(b), None));
+        assert_eq!((named.remove(a), named.find(1, "x")), (Some('a'), None));
+        assert_eq!((named.name(b), named.namespace(b), named.get(b)), ("x", Some(2), Some(&'b')));
+    }
+}

@@ -5,7 +5,7 @@ use super::labels::{LabelSets, PodLabels};
 use super::named::Named;
 use super::namespaces::Namespaces;
 use super::selectors::Selectors;
-use super::strings::{Strings, Sym};
+use super::strings::Strings;
 use crate::rules::Identity;
 use crate::spec::{Name, Pod};
 
@@ -73,11 +73,11 @@ impl Pods {
     }
 
     /// Divides the labels of pods that have a label with this key once more.
-    pub(crate) fn divide(&mut self, world: &mut World<'_>, key: Sym) {
+    pub(crate) fn divide(&mut self, world: &mut World<'_>, key: &str) {
         let affected = self.pods.iter().filter(|(_, known)| world.labels.has(&known.labels, key));
         for index in affected.map(|(index, _)| index).collect::<Vec<_>>() {
             let Some(known) = self.pods.get(index) else { continue };
-            let labels = world.labels.divide(world.selectors, world.strings, &known.labels);
+            let labels = world.labels.add_again(world.selectors, world.strings, &known.labels);
             self.relabel(world, index, labels);
         }
     }

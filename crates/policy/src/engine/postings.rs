@@ -98,3 +98,44 @@ fn places(required: &Required) -> Option<Vec<Pair>> {
         Values::NotIn(_) | Values::DoesNotExist => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn required(key: u32, value: Values) -> Required {
+        Required { key: Sym(key), value }
+    }
+
+    fn is(key: u32, value: u32) -> Required {
+        required(key, Values::In([Sym(value)].into()))
+    }
+
+    #[test]
+    fn the_rarest_label_that_is_required_narrows_the_most() {
+        let mut postings = Postings::default();
+        for thing in 0..100 {
+            postings.insert(thing, &[(Sym(1), Sym(1)), (Sym(2), Sym(thing % 50))]);
+        }
+        assert_eq!(postings.candidates(&[is(1, 1), is(2, 7)]), Some(vec![7, 57]));
+        let exists = required(2, Values::Exists);
+        assert_eq!(postings.candidates(&[exists]).map(|all| all.len()), Some(100));
+        assert_eq!(postings.candidates(&[required(1, Values::DoesNotExist)]), None);
+        postings.remove(7, &[(Sym(1), Sym(1)), (Sym(2), Sym(7))]);
+        assert_eq!(postings.candidates(&[is(1, 1), is(2, 7)]), Some(vec![57]));
+    }
+
+    #[test]
+    fn selectors_stand_where_few_others_do() {
+        let mut anchors = Anchors::default();
+        // All want 1=1, each another value of 2.
+        let places: Vec<_> = (0..100).map(|one| anchors.insert(one, &[is(1, 1), is(2, one)])).collect();
+        let candidates: Vec<u32> = anchors.candidates(&[(Sym(1), Sym(1)), (Sym(2), Sym(7))]).collect();
+        assert!(candidates.contains(&7) && candidates.len() <= 2, "{candidates:?}");
+        let nothing = anchors.insert(200, &[required(1, Values::DoesNotExist)]);
+        assert_eq!(anchors.candidates(&[]).collect::<Vec<_>>(), [200]);
+        anchors.remove(200, &nothing);
+        places.iter().zip(0..).for_each(|(places, one)| anchors.remove(one, places));
+        assert!(anchors.entries.is_empty());
+    }
+}

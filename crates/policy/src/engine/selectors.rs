@@ -200,3 +200,70 @@ fn digest(strings: &Strings, required: &Required) -> u64 {
     let values = values.iter().map(|value| Digest::new("value").text(strings.text(*value)).finish());
     Digest::new("requirement").text(strings.text(required.key)).text(operator).set(values).finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selector(labels: &[(&str, &str)], requirements: &[(&str, &str, &[&str])]) -> LabelSelector {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let one = |(key, operator, values): &(&str, &str, &[&str])| Requirement {
+            key: (*key).to_owned(),
+            operator: (*operator).to_owned(),
+            values: Some(own(values)),
+        };
+        LabelSelector {
+            match_labels: Some(labels.iter().map(pair).collect()),
+            match_expressions: Some(requirements.iter().map(one).collect()),
+        }
+    }
+
+    #[test]
+    fn selectors_that_require_the_same_are_one() {
+        let (mut strings, mut selectors) = (Strings::default(), Selectors::default());
+        let mut intern = |selector| selectors.intern(&mut strings, &selector).unwrap();
+        let a = intern(selector(&[("app", "web"), ("tier", "x")], &[]));
+        let b = intern(selector(&[], &[("tier", "In", &["x"]), ("app", "In", &["web", "web"])]));
+        let c = intern(selector(&[("app", "web")], &[("app", "In", &["web"]), ("tier", "In", &["x"])]));
+        assert!(a == b && b == c);
+        let d = intern(selector(&[], &[("app", "NotIn", &["web", "x"])]));
+        let e = intern(selector(&[], &[("app", "NotIn", &["x", "web"])]));
+        assert!(d == e && d != a);
+        for index in [a, b, c, d, e] {
+            selectors.release(&mut strings, index);
+        }
+        assert!(selectors.is_empty() && strings.is_empty());
+    }
+
+    #[test]
+    fn a_selector_that_is_wrong_holds_nothing() {
+        let (mut strings, mut selectors) = (Strings::default(), Selectors::default());
+        let wrong =
+            selector(&[("", "x")], &[("app", "In", &[]), ("app", "Exists", &["x"]), ("app", "is", &[])]);
+        let wrong = selectors.intern(&mut strings, &wrong).unwrap_err();
+        let paths: Vec<_> = wrong.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                ".matchLabels",
+                ".matchExpressions[0].values",
+                ".matchExpressions[1].values",
+                ".matchExpressions[2].operator",
+            ]
+        );
+        assert!(selectors.is_empty() && strings.is_empty());
+    }
+
+    #[test]
+    fn digests_depend_on_what_is_written_and_not_on_when() {
+        let digest = |before: &str| {
+            let (mut strings, mut selectors) = (Strings::default(), Selectors::default());
+            strings.intern(before);
+            let one = selector(&[("b", "1")], &[("a", "NotIn", &["y", "x"])]);
+            let index = selectors.intern(&mut strings, &one).unwrap();
+            selectors.about(index).unwrap().digest
+        };
+        assert_eq!(digest("x"), digest("b"));
+    }
+}

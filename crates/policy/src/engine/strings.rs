@@ -31,10 +31,6 @@ impl Strings {
         (self.intern(key), self.intern(value))
     }
 
-    pub(crate) fn retain(&mut self, sym: Sym) {
-        self.pool.retain(sym.0);
-    }
-
     /// One user less.
     pub(crate) fn release(&mut self, sym: Sym) {
         self.pool.release(sym.0);

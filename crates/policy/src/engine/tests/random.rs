@@ -208,8 +208,6 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn what_is_told_bit_by_bit_is_what_is_told_at_once(events in prop::collection::vec(event(), 1..40)) {
         let (mut engine, mut tables, mut state) = (Engine::new(), Tables::default(), State::default());

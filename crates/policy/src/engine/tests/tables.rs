@@ -1,6 +1,6 @@
 //! What a switch would hold, and what it would let pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Tables {
                 Peers::Some(peers) => peers,
             })
         {
-            let empty = [&peer.labels, &peer.cidrs].into_iter().flatten().any(|classes| classes.is_empty());
+            let empty = [&peer.labels, &peer.cidrs].into_iter().flatten().any(BTreeSet::is_empty);
             let unconditional = !peer.pods_only && peer.cidrs.is_none();
             assert!(!empty && !unconditional, "{peer:?}");
         }
@@ -172,7 +172,7 @@ impl Tables {
 
 fn peers(peers: &Peers) -> String {
     let Peers::Some(peers) = peers else { return "anyone".to_owned() };
-    let classes = |classes: &std::collections::BTreeSet<ClassId>| {
+    let classes = |classes: &BTreeSet<ClassId>| {
         classes.iter().map(|ClassId(class)| format!("{class:08x}")).collect::<Vec<_>>().join("|")
     };
     let peer = |peer: &Peer| {
