@@ -172,6 +172,15 @@ impl Lab {
         assert!(connected, "{results}\n{}", self.tails());
     }
 
+    /// Runs a `kvsctl` command that asks all nodes of the lab, and must succeed; its standard output.
+    pub fn inspect(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(bin_dir().join("kvsctl"));
+        let output = command.args(arguments).args(["--lab", &self.name]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "kvsctl {arguments:?}: {said}\n{}", self.tails());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// The lab's folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {

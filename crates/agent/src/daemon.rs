@@ -28,6 +28,7 @@ use tracing::{error, info, warn};
 
 use crate::bridge::{BridgePlan, Datapath, tunnel_name};
 use crate::host_setup::HostPlan;
+use crate::inspect::{Requests, Snapshot};
 use crate::install::{self, InstallOptions};
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -152,6 +153,7 @@ pub async fn run(
     options: Options,
     health: &Health,
     metrics: Metrics,
+    requests: Requests,
 ) -> Result<(), DaemonError> {
     let module = tasks::has_module(options.datapath).await?;
     if options.datapath == Some(Datapath::System) && !module {
@@ -214,7 +216,7 @@ pub async fn run(
         trouble: None,
         reports,
     };
-    let result = daemon.serve(view_events, switch_events).await;
+    let result = daemon.serve(view_events, switch_events, requests).await;
     for task in background {
         task.abort();
     }
@@ -226,6 +228,7 @@ impl Daemon {
         mut self,
         mut view: mpsc::Receiver<view::ViewEvent>,
         mut switch: mpsc::Receiver<Connected>,
+        mut requests: Requests,
     ) -> Result<(), DaemonError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -267,6 +270,11 @@ impl Daemon {
                 _ = tick.tick() => self.tick().await?,
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,
+                request = requests.next() => {
+                    // Who asked may have gone.
+                    let _ = request.send(self.snapshot());
+                    continue;
+                }
             }
             for question in self.state.take_questions() {
                 self.ask.send(question).map_err(|_| DaemonError::Ended("the cluster view"))?;
@@ -331,6 +339,13 @@ impl Daemon {
         }
     }
 
+    /// What is known, for somebody who asks.
+    fn snapshot(&self) -> Snapshot {
+        let mut inspection = self.state.inspection();
+        inspection.tracks_sctp = (!self.unread).then(|| self.state.tracks_sctp());
+        Snapshot { inspection, session: self.session.clone() }
+    }
+
     /// Something failed: it is tried again in a while, and said in the meantime.
     fn trouble(&mut self, reason: &'static str, why: String) {
         if self.trouble.as_ref().is_none_or(|(_, old)| *old != why) {
@@ -346,6 +361,9 @@ impl Daemon {
         self.metrics.flows.set(self.state.store().len().try_into().unwrap_or(i64::MAX));
         self.metrics.ports.set(self.state.ports().count().try_into().unwrap_or(i64::MAX));
         self.metrics.remotes.set(self.state.remotes().len().try_into().unwrap_or(i64::MAX));
+        self.metrics.policies.set(self.state.policies().try_into().unwrap_or(i64::MAX));
+        self.metrics.policy_problems.set(self.state.policy_problems().try_into().unwrap_or(i64::MAX));
+        self.metrics.identities.set(self.state.identities().try_into().unwrap_or(i64::MAX));
         let Some(own) = self.state.own().cloned() else { return };
         let (ready, reason, message) = match self.ailment() {
             Some((reason, why)) => (false, reason, why),

@@ -4,6 +4,9 @@
 //! its policies until its port is gone. A port whose pod is not known yet has no network; one that an earlier daemon had
 //! programmed, and whose pod is gone from the API, reaches its own node only.
 
+mod in_force;
+mod inspect;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,10 +15,11 @@ use datapath::pipeline::{self, Families};
 use datapath::{Port, Store};
 use ovsdb::Uuid;
 use policy::engine::{Engine, Problem};
-use policy::rules::{Change, Direction, PolicyId, SubjectId, Verdict};
+use policy::rules::{Change, Direction, PolicyId, SubjectId};
 use policy::spec::{Labels, Name, NetworkPolicySpec, Pod};
 use tracing::warn;
 
+use self::in_force::{Entry, InForce};
 use crate::state::Owner;
 
 /// The policies that isolate a subject in each direction; `None`: nothing does.
@@ -34,8 +38,10 @@ pub struct Enforcement {
     subjects: HashMap<Uuid, Subject>,
     ports: HashMap<SubjectId, Uuid>,
     last: u64,
-    verdicts: HashMap<PolicyId, Arc<Verdict>>,
+    verdicts: InForce,
     families: Option<Families>,
+    /// Addresses that are somebody's.
+    identities: usize,
     /// Problems of each policy that has any.
     problems: usize,
 }
@@ -95,6 +101,18 @@ impl Enforcement {
         self.problems
     }
 
+    /// How many policies select a pod of this node.
+    #[must_use]
+    pub fn policies(&self) -> usize {
+        self.verdicts.policies()
+    }
+
+    /// How many addresses of pods there are, in the whole cluster.
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.identities
+    }
+
     /// The pod behind a port is known to be this one.
     pub fn subject(&mut self, port: Uuid, pod: &Pod) {
         let last = &mut self.last;
@@ -124,34 +142,39 @@ impl Enforcement {
     pub fn compile(&mut self, families: Families, store: &mut Store<Owner>) -> HashSet<Uuid> {
         let mut changed = HashSet::new();
         if self.families.replace(families) != Some(families) {
-            for (id, verdict) in &self.verdicts {
-                store.set(&Owner::Policy(*id), pipeline::verdict(*id, verdict, families));
+            for (id, Entry { verdict, .. }) in self.verdicts.iter() {
+                store.set(&Owner::Policy(id), pipeline::verdict(id, verdict, families));
             }
         }
         for change in self.engine.changes() {
             match change {
                 Change::Address(address, to) => {
+                    let owner = Owner::Address(address);
                     let flow = to.map(|identity| pipeline::identity(address, identity));
-                    put(store, Owner::Address(address), flow);
+                    self.identities += usize::from(flow.is_some());
+                    self.identities -= usize::from(store.has(&owner));
+                    put(store, &owner, flow);
                 }
                 Change::Namespace(id, to) => {
                     let flow = to.map(|class| pipeline::namespace_class(id, class));
-                    put(store, Owner::Namespace(id), flow);
+                    put(store, &Owner::Namespace(id), flow);
                 }
                 Change::Labels(id, to) => {
-                    put(store, Owner::Labels(id), to.map(|class| pipeline::labels_class(id, class)));
+                    put(store, &Owner::Labels(id), to.map(|class| pipeline::labels_class(id, class)));
                 }
                 Change::Cidr(direction, net, to) => {
                     let flow = to.map(|entry| pipeline::cidr_class(direction, net, entry));
-                    put(store, Owner::Cidr(direction, net), flow);
+                    put(store, &Owner::Cidr(direction, net), flow);
                 }
                 Change::Policy(id, Some(verdict)) => {
                     store.set(&Owner::Policy(id), pipeline::verdict(id, &verdict, families));
-                    self.verdicts.insert(id, verdict);
+                    if let Some((name, direction)) = self.engine.policy_of(id) {
+                        self.verdicts.set(id, Entry { name: name.clone(), direction, verdict });
+                    }
                 }
                 Change::Policy(id, None) => {
                     store.remove(&Owner::Policy(id));
-                    self.verdicts.remove(&id);
+                    self.verdicts.remove(id);
                 }
                 Change::Subject(id, direction, chain) => {
                     let Some(port) = self.ports.get(&id) else { continue };
@@ -187,10 +210,10 @@ const fn index(direction: Direction) -> usize {
     }
 }
 
-fn put(store: &mut Store<Owner>, owner: Owner, flow: Option<openflow::Flow>) {
+fn put(store: &mut Store<Owner>, owner: &Owner, flow: Option<openflow::Flow>) {
     match flow {
-        Some(flow) => store.set(&owner, vec![flow]),
-        None => store.remove(&owner),
+        Some(flow) => store.set(owner, vec![flow]),
+        None => store.remove(owner),
     }
 }
 

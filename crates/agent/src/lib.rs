@@ -12,7 +12,7 @@
 //! - [`bridge`], [`host_setup`], [`mtu`] and [`install`] say what the database, the host and the runtime's directories
 //!   should hold.
 //! - [`daemon`] is the loop that takes events in and then settles one thing after the other; [`sweep`] finds ports
-//!   whose pods are gone; [`status`] and [`metrics`] tell the operator.
+//!   whose pods are gone; [`status`], [`metrics`] and [`inspect`] tell the operator.
 //!
 //! It must never take away on its own failure: without the API, without the database, on its way out, what is
 //! programmed stays.
@@ -21,6 +21,7 @@ pub mod bridge;
 pub mod daemon;
 pub mod enforcement;
 pub mod host_setup;
+pub mod inspect;
 pub mod install;
 pub mod members;
 pub mod metrics;

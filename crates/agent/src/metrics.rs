@@ -14,6 +14,12 @@ pub struct Metrics {
     pub ports: Gauge,
     /// Other nodes.
     pub remotes: Gauge,
+    /// NetworkPolicies that select a pod of this node.
+    pub policies: Gauge,
+    /// Things that are wrong in NetworkPolicies of the cluster.
+    pub policy_problems: Gauge,
+    /// Addresses of pods of the cluster.
+    pub identities: Gauge,
     /// Flows added, changed or deleted.
     pub changes: Counter,
     /// Messages that the switch refused.
@@ -32,6 +38,9 @@ impl Default for Metrics {
             flows: Gauge::default(),
             ports: Gauge::default(),
             remotes: Gauge::default(),
+            policies: Gauge::default(),
+            policy_problems: Gauge::default(),
+            identities: Gauge::default(),
             changes: Counter::default(),
             refused: Counter::default(),
             repairs: Counter::default(),
@@ -49,6 +58,17 @@ impl Metrics {
         registry.register("flows", "Flows the switch should have", self.flows.clone());
         registry.register("ports", "Ports of pods on this node", self.ports.clone());
         registry.register("remote_nodes", "Other nodes with a usable VSwitchConfig", self.remotes.clone());
+        registry.register(
+            "policies",
+            "NetworkPolicies that select a pod of this node",
+            self.policies.clone(),
+        );
+        registry.register(
+            "policy_problems",
+            "Things that are wrong in NetworkPolicies of the cluster, and allow nothing",
+            self.policy_problems.clone(),
+        );
+        registry.register("identities", "Addresses of pods of the cluster", self.identities.clone());
         registry.register("flow_changes", "Flows added, changed or deleted", self.changes.clone());
         registry.register("flow_refusals", "Flow changes that the switch refused", self.refused.clone());
         registry.register(

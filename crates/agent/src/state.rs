@@ -1,6 +1,8 @@
 //! What the daemon knows, and what follows for the switch. No I/O: events go in, the store of wanted flows and a few
 //! questions come out, so that everything here can be tested without a switch.
 
+mod inspect;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -391,8 +393,7 @@ impl State {
     /// earlier daemon could, if it has programmed it: then the pod's object is gone, and all that is sure is its node.
     fn port_flows(&mut self, uuid: Uuid) {
         let Some(port) = self.ports.get(&uuid) else { return };
-        let orphan = self.synced.contains(&Part::Pods) && port.is_programmed();
-        let shown = orphan || self.enforcement.knows(uuid) && !self.waiting.contains_key(&uuid);
+        let shown = self.is_orphan(port) || self.enforcement.knows(uuid) && !self.waiting.contains_key(&uuid);
         let directions = Direction::ALL;
         match port.topology().filter(|_| shown) {
             Some(port) => {
@@ -435,6 +436,18 @@ impl State {
     #[must_use]
     pub fn policy_problems(&self) -> usize {
         self.enforcement.problems()
+    }
+
+    /// How many policies select a pod of this node.
+    #[must_use]
+    pub fn policies(&self) -> usize {
+        self.enforcement.policies()
+    }
+
+    /// How many addresses of pods there are, in the whole cluster.
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.enforcement.identities()
     }
 
     /// Whether the datapath tells SCTP associations apart by their ports.
@@ -535,13 +548,10 @@ impl State {
         self.waiting.remove(&uuid);
         self.no_port_flows(uuid);
         let reference = PodRef { namespace: port.facts.namespace.clone(), name: port.facts.name.clone() };
-        match self.pods.get(&reference, None).cloned() {
-            // Its address is free to be another's, whatever the API still says.
-            Some(pod) => {
-                let facts = Pod { addresses: Vec::new(), ..pod.facts };
-                self.enforcement.peer(&name(&reference), &facts);
-            }
-            None => {}
+        // Its address is free to be another's, whatever the API still says.
+        if let Some(pod) = self.pods.get(&reference, None).cloned() {
+            let facts = Pod { addresses: Vec::new(), ..pod.facts };
+            self.enforcement.peer(&name(&reference), &facts);
         }
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct WriteOptions {
     pub(crate) force: bool,
     /// The object carries the field managers it is to have.
     pub(crate) applying: bool,
+    /// What is wrong with the object does not count.
+    pub(crate) unchecked: bool,
 }
 
 /// An object after a write, in the form of the endpoint.

@@ -152,6 +152,31 @@ impl Handle {
         convert(self.core.create(&resource, namespace, write(object)?, &WriteOptions::default())?.object)
     }
 
+    /// Stores an object as if it had got past this server, in place of one that is there: written before a rule
+    /// existed that it breaks, or by a server that did not know the rule. Only its types must be right.
+    ///
+    /// # Errors
+    /// A value has another type than its field, or a namespace does not exist or terminates.
+    pub fn store_unchecked<T: Serialize + DeserializeOwned>(
+        &self,
+        gvr: Gvr<'_>,
+        namespace: &str,
+        object: &T,
+    ) -> Result<T, ApiError> {
+        let resource = self.core.resource(gvr)?;
+        let mut value = write(object)?;
+        let options = WriteOptions { unchecked: true, ..WriteOptions::default() };
+        let written = match self.core.create(&resource, namespace, value.clone(), &options) {
+            Err(error) if error.is_already_exists() => {
+                crate::object::default(&mut value, &["metadata", "namespace"], namespace);
+                let key = Key::of(&value);
+                self.core.update(&resource, Part::Main, &key, &value, &options)
+            }
+            other => other,
+        };
+        convert(written?.object)
+    }
+
     /// Replaces an object; its status too, unless that is a subresource.
     ///
     /// # Errors

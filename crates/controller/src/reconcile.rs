@@ -13,7 +13,7 @@ use crate::node::Node;
 use crate::plan::Desired;
 
 /// Who the Events are from.
-const REPORTER: &str = "k-vswitch-controller";
+pub(crate) const REPORTER: &str = "k-vswitch-controller";
 
 /// Writes to the API.
 pub(crate) struct Reconciler {

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use crate::leader::Elector;
 use crate::node::Node;
 use crate::plan::{ClusterParams, Plan};
+use crate::policies;
 use crate::reconcile::Reconciler;
 
 /// Time before a node whose object could not be written is tried again.
@@ -59,7 +60,8 @@ pub async fn run(
     check.unmet("waiting for the first list of Nodes and VSwitchConfigs: is the CRD installed?");
     tokio::select! {
         why = elector.hold() => Err(RunError::LeadershipLost(why)),
-        result = work(client, options, check) => result,
+        result = work(client.clone(), options, check) => result,
+        () = policies::report(client, &options.identity) => Err(RunError::WatchEnded("NetworkPolicies")),
     }
 }
 
@@ -130,7 +132,7 @@ async fn work(client: Client, options: &Options, check: &Check) -> Result<(), Ru
 }
 
 /// Watches all objects of a kind, for ever.
-fn events<K>(
+pub(crate) fn events<K>(
     client: Client,
 ) -> impl TryStream<Ok = Event<K>, Error = watcher::Error, Item = Result<Event<K>, watcher::Error>>
 where

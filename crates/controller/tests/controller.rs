@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use api::{OverlayType, VSwitchConfig};
-use apiserver::{Fault, Requests, Server, Verb};
+use apiserver::{Fault, Gvr, Requests, Server, Verb};
 use controller::leader::Elector;
 use controller::{ClusterParams, Options};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -259,4 +259,58 @@ async fn one_replica_leads_and_another_takes_over() {
     cluster.node("node-2", &["10.0.2.0/24"], "192.0.2.2").await;
     cluster.until("node-2", "the second one works", is_valid).await;
     assert_eq!(holder().await.0, "second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_network_policy_has_one_event_for_each_of_its_generations() {
+    let cluster = Cluster::start().await;
+    let resource = Gvr::new("networking.k8s.io", "v1", "networkpolicies");
+    let policy = |name: &str, label: &str, end: u16| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": name, "namespace": "default", "labels": {"x": label}},
+            "spec": {"podSelector": {}, "ingress": [{"ports": [{"port": 80, "endPort": end}]}]},
+        })
+    };
+    let store = |policy: &Value| cluster.api.handle().store_unchecked(resource, "default", policy).unwrap();
+    let events: Api<Event> = Api::namespaced(cluster.client.clone(), "default");
+    let told = async || -> Vec<(String, String)> {
+        let all = events.list(&ListParams::default()).await.unwrap();
+        let of = |event: Event| (event.regarding.unwrap().name.unwrap(), event.note.unwrap());
+        all.into_iter()
+            .filter(|event| event.reason.as_deref() == Some("InvalidNetworkPolicy"))
+            .map(of)
+            .collect()
+    };
+    let until = async |count: usize| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while told().await.len() != count {
+            assert!(Instant::now() < deadline, "{count} events were waited for: {:#?}", told().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        told().await
+    };
+    store(&policy("good", "1", 90));
+    store(&policy("bad", "1", 70));
+    // The first attempts fail; that delays and no more.
+    cluster.api.faults().inject(Requests::all().verb(Verb::Create).resource("events"), Fault::Unavailable, 1);
+    let first = cluster.controller("first");
+    let all = until(1).await;
+    assert_eq!(all[0].0, "bad");
+    assert!(all[0].1.contains("spec.ingress[0].ports[0].endPort"), "{all:?}");
+    // Neither a change of something else nor another controller tells it again.
+    store(&policy("bad", "2", 70));
+    first.abort();
+    Elector::new(cluster.client.clone(), "kube-system", "first".into()).release().await;
+    let _second = cluster.controller("second");
+    store(&policy("worse", "1", 60));
+    let all = until(2).await;
+    assert_eq!(all.iter().filter(|(name, _)| name == "bad").count(), 1, "{all:?}");
+    // Another mistake is another Event.
+    store(&policy("bad", "2", 60));
+    until(3).await;
+    store(&policy("bad", "2", 90));
+    cluster.node("node-1", &["10.0.1.0/24"], "192.0.2.1").await;
+    cluster.until("node-1", "the controller does its other work", is_valid).await;
+    assert_eq!(told().await.len(), 3);
 }

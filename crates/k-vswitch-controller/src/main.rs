@@ -72,8 +72,9 @@ async fn main() -> anyhow::Result<()> {
     let listener = Listener::bind(arguments.health_addr).await?;
     info!(health = %listener.address()?, identity, "k-vswitch-controller started");
     let elector = Elector::new(client.clone(), &options.lease_namespace, identity);
+    let metrics = prometheus_client::registry::Registry::default();
     tokio::select! {
-        served = ops::serve(listener, health, prometheus_client::registry::Registry::default()) => {
+        served = ops::serve(listener, health, metrics, ops::Router::new()) => {
             served.context("serving health and metrics")
         }
         result = controller::run(client, &elector, &options, &check) => result.map_err(Into::into),

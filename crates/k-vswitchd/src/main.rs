@@ -49,7 +49,7 @@ struct Arguments {
     /// Seconds between audits of the switch
     #[arg(long, env = "AUDIT_INTERVAL", default_value = "60", value_parser = seconds)]
     audit_interval: Duration,
-    /// Address of /healthz, /readyz and /metrics
+    /// Address of /healthz, /readyz, /metrics and /policies
     #[arg(long, env = "HEALTH_ADDR", default_value = "127.0.0.1:9410")]
     health_addr: SocketAddr,
     /// Form of the log lines
@@ -113,9 +113,12 @@ async fn main() -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let registry = metrics.registry();
     info!(health = %listener.address()?, "k-vswitchd started");
-    let daemon = agent::run(client, options, &health, metrics);
+    let (inspector, requests) = agent::inspect::channel();
+    let daemon = agent::run(client, options, &health, metrics, requests);
     tokio::select! {
-        served = ops::serve(listener, health.clone(), registry) => served.context("serving health and metrics"),
+        served = ops::serve(listener, health.clone(), registry, inspector.routes()) => {
+            served.context("serving health and metrics")
+        }
         result = daemon => result.map_err(Into::into),
         signal = ops::terminated() => {
             info!(signal = signal?, "stopping: the datapath goes on with what it has");

@@ -6,7 +6,6 @@ mod exec;
 mod lifecycle;
 mod manifests;
 mod matrix;
-mod output;
 mod probe;
 
 use std::path::PathBuf;
@@ -14,7 +13,9 @@ use std::process::ExitCode;
 
 use ::lab::layout::Layout;
 use ::lab::spec::{ApiSource, Datapath, Families, LabName, Overlay};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+
+use crate::output::{self, Form};
 
 /// Whole clusters in network namespaces on this machine.
 #[derive(Args)]
@@ -44,15 +45,6 @@ impl Common {
     fn json(&self) -> bool {
         self.output == Form::Json
     }
-}
-
-/// Form of the output.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 #[derive(Subcommand)]

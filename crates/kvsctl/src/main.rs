@@ -2,12 +2,17 @@
 //!
 //! - [`lab`]: whole clusters in network namespaces on one machine. The crate `lab` does the work; here are the arguments
 //!   and what people see.
-//! - [`style`]: colours, where a terminal shows them.
+//! - [`policy`] and [`status`]: what nodes' daemons tell of policies and of themselves; [`agents`] asks them.
+//! - [`output`]: JSON and tables; [`style`]: colours, where a terminal shows them.
 
 // Output is what this program is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod agents;
 mod lab;
+mod output;
+mod policy;
+mod status;
 mod style;
 
 use std::process::ExitCode;
@@ -26,11 +31,19 @@ struct Arguments {
 enum Command {
     /// Whole clusters in network namespaces on this machine
     Lab(lab::Arguments),
+    /// NetworkPolicies as they are in force on nodes, with packet counters
+    Policy(policy::Arguments),
+    /// Nodes: whether they are in order, what is on them, what they cannot do
+    Status(status::Arguments),
 }
 
 fn main() -> ExitCode {
-    let Command::Lab(arguments) = Arguments::parse().command;
-    match lab::run(arguments) {
+    let result = match Arguments::parse().command {
+        Command::Lab(arguments) => lab::run(arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+    };
+    match result {
         Ok(code) => code,
         Err(error) => {
             // A reader that has gone away (`| head`) is no error worth a message.

@@ -3,6 +3,8 @@
 //! A program makes one [`Health`], hands each of its parts a [`Check`], and serves both with its metrics on one
 //! address: `/healthz` (the process should be left alone), `/readyz` (every check holds; the body names those that do
 //! not and why), `/metrics` (OpenMetrics text).
+//!
+//! A program that has more to tell adds routes of its own to [`serve`].
 
 mod health;
 mod kubeconfig;
@@ -10,6 +12,7 @@ mod logs;
 mod serve;
 mod signals;
 
+pub use axum::Router;
 pub use health::{Check, Health};
 pub use kubeconfig::client;
 pub use logs::{LogFormat, init_logs};

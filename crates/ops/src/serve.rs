@@ -1,4 +1,4 @@
-//! The HTTP server for probes and metrics.
+//! The HTTP server for probes, metrics, and what a program has to tell besides.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,16 +38,22 @@ impl Listener {
     }
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until the program ends.
+/// Serves `/healthz`, `/readyz`, `/metrics` and the program's own `routes` until the program ends.
 ///
 /// # Errors
 /// When accepting connections fails for good.
-pub async fn serve(listener: Listener, health: Health, metrics: Registry) -> std::io::Result<()> {
+pub async fn serve(
+    listener: Listener,
+    health: Health,
+    metrics: Registry,
+    routes: Router,
+) -> std::io::Result<()> {
     let metrics = Arc::new(metrics);
     let app = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(health))
-        .route("/metrics", get(render).with_state(metrics));
+        .route("/metrics", get(render).with_state(metrics))
+        .merge(routes);
     axum::serve(listener.0, app).await
 }
 

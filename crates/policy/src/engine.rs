@@ -25,6 +25,7 @@
 //! - `policies`, `subjects`: who selects whom, and under which id. `render` makes verdicts.
 
 mod addresses;
+mod check;
 mod cidr_table;
 mod cidrs;
 mod classes;
@@ -51,6 +52,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
+pub use check::problems;
 pub use compile::Problem;
 
 use crate::rules::{Change, Direction, LabelsId, NamespaceId, PolicyId, SubjectId};

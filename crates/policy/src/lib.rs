@@ -7,7 +7,7 @@
 //!   (subjects)              +---------> subject -> chain of policy ids; policy id -> verdict
 //! ```
 //!
-//! - [`engine`] does it.
+//! - [`engine`] does it; [`problems`] only checks a policy.
 //! - [`spec`] is what is decoded of the API's objects; [`rules`] is what a switch enforces. Nothing in `rules` knows of
 //!   Kubernetes.
 //!
@@ -17,3 +17,5 @@
 pub mod engine;
 pub mod rules;
 pub mod spec;
+
+pub use engine::problems;

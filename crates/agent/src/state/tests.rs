@@ -20,7 +20,7 @@ fn uuid(n: u8) -> Uuid {
     Uuid::from_bytes([n; 16])
 }
 
-fn pod_row(n: u8, ofport: Option<i64>, stamp: Option<i64>) -> Interface {
+pub(super) fn pod_row(n: u8, ofport: Option<i64>, stamp: Option<i64>) -> Interface {
     let facts = PodPort {
         namespace: "default".into(),
         name: format!("pod-{n}"),
@@ -47,7 +47,7 @@ fn answer(state: &mut State) {
     }
 }
 
-fn inserted(n: u8, row: Interface) -> RowChange<Interface> {
+pub(super) fn inserted(n: u8, row: Interface) -> RowChange<Interface> {
     RowChange::Inserted { uuid: uuid(n), row: row.into() }
 }
 
@@ -55,7 +55,7 @@ fn tunnel(ofport: Option<i64>) -> Interface {
     Interface { name: "kvs-vxlan".into(), kind: "vxlan".into(), ofport, ..Interface::default() }
 }
 
-fn pod(n: u8) -> ClusterPod {
+pub(super) fn pod(n: u8) -> ClusterPod {
     ClusterPod {
         pod: PodRef { namespace: "default".into(), name: format!("pod-{n}") },
         uids: vec![format!("uid-{n}")],
@@ -70,19 +70,19 @@ fn pod(n: u8) -> ClusterPod {
     }
 }
 
-fn deny_all(direction: &str) -> Box<policy::spec::NetworkPolicySpec> {
+pub(super) fn deny_all(direction: &str) -> Box<policy::spec::NetworkPolicySpec> {
     Box::new(policy::spec::NetworkPolicySpec {
         policy_types: Some(vec![direction.to_owned()]),
         ..policy::spec::NetworkPolicySpec::default()
     })
 }
 
-fn policy(name: &str) -> PodRef {
+pub(super) fn policy(name: &str) -> PodRef {
     PodRef { namespace: "default".into(), name: name.into() }
 }
 
 /// Knows the node, a namespace, and the pods that rows in these tests are about.
-fn ready() -> State {
+pub(super) fn ready() -> State {
     let mut state = State::new("node-1");
     state.view(ViewEvent::Node(Box::new(config(1))));
     state.view(ViewEvent::Namespace("default".into(), policy::spec::Labels::new()));
@@ -97,7 +97,7 @@ fn ready() -> State {
 }
 
 /// Sends the changes to an imaginary switch; returns how many there were.
-fn settle(state: &mut State) -> usize {
+pub(super) fn settle(state: &mut State) -> usize {
     answer(state);
     state.compile();
     let changes = state.store().changes();

@@ -30,12 +30,12 @@ pub fn verdict(id: PolicyId, verdict: &Verdict, families: Families) -> Vec<Flow>
     for rule in &verdict.rules {
         let ports = this.ports(&rule.ports);
         match &rule.peers {
-            Peers::Anyone => this.product(rule.index, ports.into_iter().collect()),
+            Peers::Anyone => this.product(rule.index, &ports.into_iter().collect::<Vec<_>>()),
             Peers::Some(peers) => {
                 for peer in peers {
                     let mut dimensions = of_peer(peer);
                     dimensions.extend(ports.clone());
-                    this.product(rule.index, dimensions);
+                    this.product(rule.index, &dimensions);
                 }
             }
         }
@@ -67,7 +67,7 @@ impl Compiler {
     }
 
     /// Allows what meets one condition of each dimension.
-    fn product(&mut self, rule: u16, dimensions: Vec<Dimension>) {
+    fn product(&mut self, rule: u16, dimensions: &[Dimension]) {
         let combinations = dimensions.iter().map(Vec::len).fold(1, usize::saturating_mul);
         if combinations == 0 {
             return;
@@ -75,7 +75,7 @@ impl Compiler {
         let separate = dimensions.iter().map(Vec::len).sum::<usize>() + 1;
         if dimensions.len() < 2 || combinations <= separate {
             let mut flat: Vec<Vec<&Condition>> = vec![Vec::new()];
-            for dimension in &dimensions {
+            for dimension in dimensions {
                 flat = flat
                     .iter()
                     .flat_map(|some| dimension.iter().map(move |one| [some.as_slice(), &[one]].concat()))
@@ -90,7 +90,7 @@ impl Compiler {
         self.last += 1;
         let id = self.last;
         let n_clauses = u8::try_from(dimensions.len()).unwrap_or(u8::MAX);
-        for (clause, dimension) in (1u8..).zip(&dimensions) {
+        for (clause, dimension) in (1u8..).zip(dimensions) {
             for condition in dimension {
                 let matching = self.matching(&[condition]);
                 self.dimensions.entry(matching).or_default().push(Action::Conjunction {

@@ -2,20 +2,31 @@
 
 use std::io::{self, Write as _};
 
+use clap::ValueEnum;
+
+/// Form of the output.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
 /// Writes a line.
-pub(super) fn line(text: &str) -> io::Result<()> {
+pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.write_all(b"\n")
 }
 
 /// Writes a value as JSON, indented.
-pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(line(&serde_json::to_string_pretty(value)?)?)
 }
 
 /// Columns of text, each as wide as its widest cell; the first row is the header.
-pub(super) fn table(rows: &[Vec<String>]) -> io::Result<()> {
+pub(crate) fn table(rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| visible(cell)).max().unwrap_or(0)
@@ -33,7 +44,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> io::Result<()> {
 }
 
 /// Characters that are seen: all but the escape sequences of colours.
-pub(super) fn visible(text: &str) -> usize {
+pub(crate) fn visible(text: &str) -> usize {
     let mut count = 0;
     let mut escape = false;
     for c in text.chars() {
