@@ -12,7 +12,7 @@ use policy::rules::{Direction, PolicyId};
 /// nothing.
 pub(super) async fn fill(inspection: &mut Inspection, session: &Session) -> Result<(), SessionError> {
     let mut flows = Vec::new();
-    for table in [Table::Verdict, Table::EgressEnd, Table::IngressEnd] {
+    for table in [Table::Verdict, Table::EgressDrop, Table::IngressDrop] {
         flows.extend(session.flows(FlowRequest { table: table.number(), ..FlowRequest::default() }).await?);
     }
     write(inspection, &flows);

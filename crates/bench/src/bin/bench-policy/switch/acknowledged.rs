@@ -14,8 +14,13 @@ use crate::plain;
 use crate::random::Random;
 use crate::times::Times;
 
-/// The cluster: 10,000 pods on 100 nodes, 1,000 policies.
-const SIZE: Size = Size { namespaces: 100, pods_per_namespace: 100, nodes: 100, policies_per_namespace: 10 };
+/// 10,000 pods on 100 nodes, 1,000 policies.
+const SMALL: Size = Size { namespaces: 100, pods_per_namespace: 100, nodes: 100, policies_per_namespace: 10 };
+/// Ten times that, with as many pods on each node.
+const TENFOLD: Size =
+    Size { namespaces: 1_000, pods_per_namespace: 100, nodes: 1_000, policies_per_namespace: 10 };
+/// What an event may cost there, as a multiple.
+const TENFOLD_AT_MOST: f64 = 1.5;
 /// What is aimed at for the 99th percentile, milliseconds.
 const AT_MOST_MS: f64 = 5.0;
 
