@@ -12,12 +12,12 @@ use bench::Report;
 
 /// Measures, and adds to the report. What cannot be measured says why.
 pub(crate) fn measure(report: &mut Report, events: usize) {
-    let parts: [(&str, &dyn Fn(&mut Report) -> anyhow::Result<()>); 2] = [
-        ("until the switch has it", &|report| acknowledged::measure(report, events)),
-        ("CPU per new datapath flow", &price::measure),
+    let parts = [
+        ("until the switch has it", acknowledged::measure(report, events)),
+        ("CPU per new datapath flow", price::measure(report)),
     ];
-    for (what, part) in parts {
-        if let Err(error) = part(report) {
+    for (what, result) in parts {
+        if let Err(error) = result {
             println!("\n  not measured: {what}: {error:#}");
             report.skip(format!("{what}: {error:#}"));
         }
