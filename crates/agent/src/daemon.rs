@@ -128,6 +128,8 @@ struct Daemon {
     refused: Vec<FlowKey>,
     refusal: Option<String>,
     uplink_trouble: Option<String>,
+    /// kube-proxy works by IPVS here.
+    ipvs: bool,
     /// Stamps that were sent and have not come back yet.
     stamping: HashMap<Uuid, u32>,
     sweeper: Sweeper,
@@ -205,6 +207,7 @@ pub async fn run(
         refused: Vec::new(),
         refusal: None,
         uplink_trouble: None,
+        ipvs: false,
         stamping: HashMap::new(),
         sweeper: Sweeper::default(),
         conflist_done: false,
@@ -396,9 +399,31 @@ impl Daemon {
             .or_else(|| self.state.unusable().map(|why| ("ConfigUnusable", why.to_owned())))
             .or_else(|| some("NoUplink", &self.uplink_trouble))
             .or_else(|| some("FlowRefused", &self.refusal))
+            .or_else(|| self.closed_ailment())
+            .or_else(|| self.ipvs_ailment())
             .or_else(|| self.tunnel_ailment())
             .or_else(|| self.family_ailment())
             .or_else(|| Some(("MtuTooLarge", mtu::complaint(self.state.own()?, self.uplink.as_ref()?)?)))
+    }
+
+    /// What IPVS sends on for others looks to the kernel's routing like the node's own packets, which policies let pass.
+    fn ipvs_ailment(&self) -> Option<(&'static str, String)> {
+        self.ipvs.then(|| {
+            let why = "kube-proxy runs in IPVS mode (there is kube-ipvs0): NetworkPolicies cannot tell what it forwards \
+                       from what the node sends, so let it run in nftables or iptables mode";
+            ("IpvsUnsupported", why.to_owned())
+        })
+    }
+
+    /// Pods without network because the switch refuses what isolates them.
+    fn closed_ailment(&self) -> Option<(&'static str, String)> {
+        let closed = self.state.closed();
+        (closed > 0).then(|| {
+            let why = format!(
+                "{closed} pods have no network: the switch refuses flows that isolate them; see the daemon's log"
+            );
+            ("PodsClosed", why)
+        })
     }
 
     /// What keeps packets from going to other nodes although flows are in.

@@ -80,7 +80,15 @@ impl Enforcement {
     /// Takes in a policy. What is wrong with it is said in the log; it holds nevertheless, and what is wrong allows
     /// nothing.
     pub fn policy(&mut self, name: &Name, spec: &NetworkPolicySpec) {
-        for Problem { path, message } in self.engine.policy(name, spec) {
+        let before: Vec<Problem> = self
+            .engine
+            .problems()
+            .filter(|(of, _)| *of == name)
+            .map(|(_, problem)| problem.clone())
+            .collect();
+        let problems = self.engine.policy(name, spec);
+        // A list that is repeated repeats what was said.
+        for Problem { path, message } in problems.iter().filter(|problem| !before.contains(problem)) {
             warn!(
                 policy = %format_args!("{}/{}", name.namespace, name.name), path, message,
                 "a NetworkPolicy is not valid: it isolates, and what is wrong in it allows nothing"

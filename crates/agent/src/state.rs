@@ -2,6 +2,7 @@
 //! questions come out, so that everything here can be tested without a switch.
 
 mod inspect;
+mod pods;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,13 +17,13 @@ use openflow::{FlowKey, MacAddr, PortNo};
 use ovsdb::tables::Interface;
 use ovsdb::{RowChange, Uuid};
 use policy::rules::{Direction, LabelsId, NamespaceId, PolicyId};
-use policy::spec::{Name, Pod};
+use policy::spec::Name;
 use tracing::{info, warn};
 
 use crate::bridge::tunnel_name;
 use crate::enforcement::{self, Enforcement};
 use crate::host_setup::gateway;
-use crate::view::{ClusterPod, LocalPods, Part, PodRef, Question, ViewEvent};
+use crate::view::{LocalPods, Part, PodRef, Question, ViewEvent};
 
 /// Who wants a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +96,8 @@ pub struct State {
     enforcement: Enforcement,
     /// New ports, which wait for an answer to the question of this number: whether all policies are known.
     waiting: HashMap<Uuid, u64>,
+    /// Ports without network since the switch refused a flow that isolates their pods.
+    closed: BTreeSet<Uuid>,
     /// Questions that have not been asked yet.
     questions: Vec<Question>,
     last_ticket: u64,
@@ -127,6 +130,7 @@ impl State {
             pods: LocalPods::default(),
             enforcement: Enforcement::default(),
             waiting: HashMap::new(),
+            closed: BTreeSet::new(),
             questions: Vec::new(),
             last_ticket: 0,
             own_addresses: Vec::new(),
@@ -169,7 +173,11 @@ impl State {
                 ));
             }
         }
-        Part::ALL.into_iter().find(|part| !self.synced.contains(part)).map(waits)
+        Part::ALL
+            .into_iter()
+            .find(|part| !self.synced.contains(part))
+            .map(waits)
+            .or_else(|| self.unresolved())
     }
 
     /// Why this node's present `VSwitchConfig` is not what is in force.
@@ -280,147 +288,15 @@ impl State {
             ViewEvent::UpToDate(answer) => self.up_to_date(&answer),
             ViewEvent::Synced(part) => {
                 if self.synced.insert(part) && part == Part::Pods {
-                    let ports: Vec<Uuid> = self.ports.keys().copied().collect();
-                    for port in ports {
-                        self.enforce(port);
-                    }
+                    self.pods_listed();
                 }
             }
-        }
-    }
-
-    /// Ports that waited for this answer have their policies now.
-    fn up_to_date(&mut self, answer: &Question) {
-        let ports = &self.ports;
-        let answered = |uuid: &Uuid, ticket: u64| {
-            let namespace = ports.get(uuid).map(|port| &port.facts.namespace);
-            ticket <= answer.ticket && namespace == Some(&answer.namespace)
-        };
-        let ready: Vec<Uuid> = self
-            .waiting
-            .iter()
-            .filter(|(uuid, ticket)| answered(uuid, **ticket))
-            .map(|(uuid, _)| *uuid)
-            .collect();
-        for uuid in ready {
-            self.waiting.remove(&uuid);
-            self.enforce(uuid);
-        }
-    }
-
-    /// A pod that starts must not be ahead of policies that are older than it.
-    fn ask_about(&mut self, uuid: Uuid) {
-        let Some(port) = self.ports.get(&uuid) else { return };
-        let facts = &port.facts;
-        let reference = PodRef { namespace: facts.namespace.clone(), name: facts.name.clone() };
-        let known = self.pods.contains(&reference, facts.uid.as_deref());
-        self.last_ticket += 1;
-        self.waiting.insert(uuid, self.last_ticket);
-        self.questions.push(Question {
-            namespace: reference.namespace,
-            unknown: (!known).then_some(reference.name),
-            ticket: self.last_ticket,
-        });
-    }
-
-    /// Asks once more about pods that start and that nobody has told of.
-    pub fn ask_again(&mut self) {
-        let unknown = |uuid: &&Uuid| !self.enforcement.knows(**uuid) && !self.store.has(&Owner::Port(**uuid));
-        let ports: Vec<Uuid> = self.ports.keys().filter(unknown).copied().collect();
-        for port in ports {
-            self.ask_about(port);
         }
     }
 
     /// What is to be asked of the view.
     pub fn take_questions(&mut self) -> Vec<Question> {
         std::mem::take(&mut self.questions)
-    }
-
-    fn pod(&mut self, pod: ClusterPod) {
-        let reference = pod.pod.clone();
-        // One that is not assigned yet may be this node's by the time its port is there.
-        if pod.node != self.node && !pod.node.is_empty() {
-            // It may have been this node's under the same name.
-            self.pods.remove(&reference);
-            self.peer(&reference, &pod, None);
-            return;
-        }
-        let its = |port: &LocalPort| {
-            let uid = port.facts.uid.as_ref();
-            port.is_of(&reference) && uid.is_none_or(|uid| pod.uids.contains(uid))
-        };
-        let ports: Vec<Uuid> =
-            self.ports.iter().filter(|(_, port)| its(port)).map(|(uuid, _)| *uuid).collect();
-        if ports.is_empty() {
-            self.peer(&reference, &pod, None);
-        }
-        self.pods.insert(pod);
-        for port in ports {
-            self.enforce(port);
-        }
-    }
-
-    /// Takes a pod in as a peer of others. The addresses of a pod of this node are those of its port: the API learns them
-    /// later.
-    fn peer(&mut self, reference: &PodRef, pod: &ClusterPod, port: Option<&PodPort>) {
-        if pod.host_network || pod.ended {
-            self.enforcement.peer_gone(&name(reference));
-            return;
-        }
-        match port {
-            Some(port) => {
-                let facts = Pod { addresses: port.addresses().collect(), ..pod.facts.clone() };
-                self.enforcement.peer(&name(reference), &facts);
-            }
-            None => self.enforcement.peer(&name(reference), &pod.facts),
-        }
-    }
-
-    /// Makes a port's flows what they should be by now.
-    fn enforce(&mut self, uuid: Uuid) {
-        let Some(port) = self.ports.get(&uuid) else { return };
-        let facts = port.facts.clone();
-        let reference = PodRef { namespace: facts.namespace.clone(), name: facts.name.clone() };
-        if let Some(pod) = self.pods.get(&reference, facts.uid.as_deref()).cloned() {
-            self.enforcement.subject(uuid, &pod.facts);
-            self.peer(&reference, &pod, Some(&facts));
-        }
-        self.port_flows(uuid);
-    }
-
-    /// Puts a port's own flows into the store. Until its pod is known it has none: nobody can say what isolates it. But an
-    /// earlier daemon could, if it has programmed it: then the pod's object is gone, and all that is sure is its node.
-    fn port_flows(&mut self, uuid: Uuid) {
-        let Some(port) = self.ports.get(&uuid) else { return };
-        let shown = self.is_orphan(port) || self.enforcement.knows(uuid) && !self.waiting.contains_key(&uuid);
-        let directions = Direction::ALL;
-        match port.topology().filter(|_| shown) {
-            Some(port) => {
-                self.store.set(&Owner::Port(uuid), pipeline::port(&port));
-                for direction in directions {
-                    let flows = self.enforcement.chain(uuid, &port, direction);
-                    self.store.set(&Owner::Chain(uuid, direction), flows);
-                }
-            }
-            None => self.no_port_flows(uuid),
-        }
-    }
-
-    /// The switch has refused a flow. Without one of a pod's chain the pod would not be isolated: then it has no network
-    /// at all until it is looked at again. Whether that is so.
-    pub fn close(&mut self, refused: &FlowKey) -> bool {
-        let Some(Owner::Chain(uuid, _)) = self.store.owner(refused) else { return false };
-        let uuid = *uuid;
-        self.no_port_flows(uuid);
-        true
-    }
-
-    fn no_port_flows(&mut self, uuid: Uuid) {
-        self.store.remove(&Owner::Port(uuid));
-        for direction in Direction::ALL {
-            self.store.remove(&Owner::Chain(uuid, direction));
-        }
     }
 
     /// Brings the store up to date with all events taken in so far.
@@ -533,26 +409,15 @@ impl State {
                 "port added"
             );
         }
-        // An earlier daemon has shown a programmed one to the network already.
-        let starts = is_new && !port.is_programmed();
+        let programmed = port.is_programmed();
         self.ports.insert(uuid, port);
-        if starts {
+        // An earlier daemon has shown a programmed one to the network already: if its pod is known, it goes on.
+        if is_new
+            && (!programmed || self.synced.contains(&Part::Pods) && self.pod_behind_port(uuid).is_none())
+        {
             self.ask_about(uuid);
         }
         self.enforce(uuid);
-    }
-
-    /// Forgets what follows from a port that is gone.
-    fn drop_port(&mut self, uuid: Uuid, port: &LocalPort) {
-        self.enforcement.subject_gone(uuid);
-        self.waiting.remove(&uuid);
-        self.no_port_flows(uuid);
-        let reference = PodRef { namespace: port.facts.namespace.clone(), name: port.facts.name.clone() };
-        // Its address is free to be another's, whatever the API still says.
-        if let Some(pod) = self.pods.get(&reference, None).cloned() {
-            let facts = Pod { addresses: Vec::new(), ..pod.facts };
-            self.enforcement.peer(&name(&reference), &facts);
-        }
     }
 
     fn tunnel_interface(&mut self, row: &Interface) {

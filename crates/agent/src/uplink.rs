@@ -11,7 +11,8 @@ pub struct Uplink {
     pub name: String,
     /// Its MTU, bytes.
     pub mtu: u32,
-    /// All addresses on it that are good for more than its link.
+    /// The node's addresses on it: all that are good for more than its link, but for those that stand alone (with a prefix
+    /// of full length), which are other machines' too or somebody's virtual ones, unless it is the overlay's.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -39,8 +40,11 @@ pub fn find(address: IpAddr) -> Result<Uplink, UplinkError> {
     let found = all.iter().find(|a| a.net.addr() == address);
     let found = found.ok_or(UplinkError::NoSuchAddress(address))?;
     let link = netlink.link(found.link)?;
-    let here = all.iter().filter(|a| a.link == found.link).map(|a| a.net.addr());
-    let mut addresses: Vec<IpAddr> = here.filter(|address| !is_link_local(*address)).collect();
+    let own = |a: &&host::Address| {
+        let alone = a.net.prefix_len() == a.net.max_prefix_len();
+        a.link == found.link && !is_link_local(a.net.addr()) && (!alone || a.net.addr() == address)
+    };
+    let mut addresses: Vec<IpAddr> = all.iter().filter(own).map(|a| a.net.addr()).collect();
     addresses.sort_unstable();
     Ok(Uplink { name: link.name, mtu: link.mtu, addresses })
 }

@@ -103,6 +103,12 @@ impl<O: Clone + Eq + Hash> Store<O> {
         self.wanted.get(key).map(|(owner, _)| owner)
     }
 
+    /// Whether the switch has a flow of this key, be it the wanted one or an older one.
+    #[must_use]
+    pub fn is_present(&self, key: &FlowKey) -> bool {
+        self.present.contains_key(key)
+    }
+
     /// Who wants anything.
     pub fn owners(&self) -> impl Iterator<Item = &O> {
         self.owned.keys()

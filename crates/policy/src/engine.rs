@@ -55,7 +55,7 @@ use std::collections::BTreeMap;
 pub use check::problems;
 pub use compile::Problem;
 
-use crate::rules::{Change, Direction, LabelsId, NamespaceId, PolicyId, SubjectId};
+use crate::rules::{Change, Direction, LabelsId, NamespaceId, PolicyId, SubjectId, Verdict};
 use crate::spec::{Labels, Name, NetworkPolicySpec, Pod};
 use cidr_table::CidrTable;
 use classes::User;
@@ -201,7 +201,7 @@ impl Engine {
         self.touch_stale();
         let Self { strings, namespaces, labels, cidrs, policies, .. } = self;
         let verdicts = policies.drain(|own, known, direction, resolution| {
-            let own = namespaces.id(own).unwrap_or(NamespaceId(0));
+            let Some(own) = namespaces.id(own) else { return Verdict { rules: Vec::new() } };
             let cidrs = cidrs.of(direction);
             let renderer = Renderer { strings, namespaces, labels, cidrs, own };
             renderer.verdict(direction, known.compiled.rules(direction).unwrap_or_default(), resolution)

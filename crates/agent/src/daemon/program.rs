@@ -1,9 +1,10 @@
 //! From wanted flows to flows in the switch, and from there to stamps.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use datapath::{Change, Table};
-use openflow::{FlowMod, FlowRequest, Message, MultipartReply, MultipartRequest};
+use datapath::{Change, Cookie, Table};
+use openflow::{Flow, FlowMod, FlowRequest, Message, MultipartReply, MultipartRequest};
 use ovs::openflow::{BundleError, Session, SessionError};
 use ovsdb::tables::Interface;
 use ovsdb::{Condition, Mutation, OpResult, Operation, TableRow as _};
@@ -16,13 +17,16 @@ use crate::bridge::Datapath;
 /// Time for the answer to a transaction.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Tables in which a flow that is missing means that less is allowed.
+const ALLOWING: [Table; 4] = [Table::Identity, Table::NamespaceClass, Table::LabelsClass, Table::Verdict];
+
 impl Daemon {
     /// Learns what the switch has. Returns at how many flows it differs from what was thought.
     pub(super) async fn read_back(&mut self) -> Result<usize, SessionError> {
         let Some(session) = self.session.clone() else { return Ok(0) };
         let flows = session.flows(FlowRequest::default()).await?;
         let number = flows.len();
-        let flows = flows.into_iter().map(|found| found.flow).filter(|flow| !Table::is_learned(flow.table));
+        let flows = flows.into_iter().map(|found| found.flow).filter(|flow| !learned(flow));
         self.state.compile();
         let surprises = self.state.store().read_back(flows);
         debug!(flows = number, surprises, "read the switch's flows back");
@@ -84,7 +88,13 @@ impl Daemon {
                 Err(error @ BundleError::Refused { index, .. }) if index < changes.len() => {
                     self.metrics.refused.inc();
                     error!(%error, "flow refused: going on without it");
-                    let key = changes.remove(index).key();
+                    let change = changes.remove(index);
+                    let key = change.key();
+                    // An older flow in its place may allow what the new one does not. Without it less is allowed.
+                    let stale = ALLOWING.iter().any(|table| table.number() == key.table);
+                    if stale && matches!(change, Change::Put(_)) && self.state.store().is_present(&key) {
+                        changes.insert(0, Change::Delete(Arc::new(key.clone())));
+                    }
                     let closed = self.state.close(&key);
                     self.refused.push(key);
                     if closed {
@@ -167,6 +177,11 @@ impl Daemon {
         self.warmth.again();
         Ok(())
     }
+}
+
+/// Whether the switch has made a flow itself: it is not the daemon's to compare.
+fn learned(flow: &Flow) -> bool {
+    Table::is_learned(flow.table) && flow.cookie == Cookie::learned().0
 }
 
 /// The first two numbers of a version.

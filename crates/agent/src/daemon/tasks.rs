@@ -81,6 +81,9 @@ fn look_for(addresses: &[IpAddr]) -> host::Result<()> {
     Ok(())
 }
 
+/// The interface on which kube-proxy in IPVS mode keeps Services' addresses.
+const IPVS_LINK: &str = "kube-ipvs0";
+
 impl Daemon {
     /// OVS's userspace tunnels drop packets until they know the next hop's MAC, which they learn from the host's own
     /// ARP and neighbour discovery, and forget after a quarter of an hour. So the host is made to look in time: for
@@ -108,6 +111,7 @@ impl Daemon {
     pub(super) async fn tick(&mut self) -> Result<(), DaemonError> {
         self.bridge_sent = None;
         self.state.ask_again();
+        self.state.open_again();
         self.mtu_due = true;
         self.warmth.tick();
         if self.datapath.is_none() && !self.module {
@@ -139,6 +143,7 @@ impl Daemon {
             Ok(Netlink::open()?.links()?.into_iter().map(|link| link.name).collect())
         })
         .await?;
+        self.ipvs = links.as_ref().is_ok_and(|links| links.contains(IPVS_LINK));
         let links = match links {
             Ok(links) if links.contains(&self.options.bridge) => links,
             Ok(_) => {

@@ -5,7 +5,6 @@ use ovsdb::Uuid;
 use policy::rules::Direction;
 
 use super::{LocalPort, State};
-use crate::view::Part;
 
 impl State {
     /// Pods of this node and what isolates them, as far as all events have been compiled. There are no counters in it.
@@ -33,7 +32,7 @@ impl State {
 
     fn pod_behind(&self, uuid: Uuid, port: &LocalPort) -> Pod {
         let known = self.enforcement.knows(uuid);
-        let state = match self.is_orphan(port) {
+        let state = match self.was_programmed(port) {
             true if !known => PodState::Orphan,
             false if !known || self.waiting.contains_key(&uuid) => PodState::Unknown,
             _ => PodState::Known,
@@ -47,11 +46,6 @@ impl State {
             ingress: self.enforcement.isolation(uuid, Direction::Ingress),
             egress: self.enforcement.isolation(uuid, Direction::Egress),
         }
-    }
-
-    /// Whether an earlier daemon has programmed a port whose pod is gone from the API.
-    pub(super) fn is_orphan(&self, port: &LocalPort) -> bool {
-        self.synced.contains(&Part::Pods) && port.is_programmed()
     }
 }
 

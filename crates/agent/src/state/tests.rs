@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use policy::spec::Pod;
+
 use super::*;
 use crate::view::{ClusterPod, PodRef, Question};
 
@@ -137,7 +139,7 @@ fn the_work_for_one_event_does_not_grow_with_the_cluster() {
     }
     settle(&mut state);
     state.interface(&inserted(101, pod_row(101, Some(101), None)));
-    assert_eq!(settle(&mut state), 5, "a pod with IPv4");
+    assert_eq!(settle(&mut state), 6, "a pod with IPv4");
     state.view(ViewEvent::NodeGone("node-77".into()));
     assert_eq!(settle(&mut state), 3, "a node with one CIDR");
     state.view(ViewEvent::Node(Box::new(config(78))));
@@ -148,9 +150,9 @@ fn the_work_for_one_event_does_not_grow_with_the_cluster() {
 fn a_port_has_flows_as_long_as_it_has_a_number() {
     let mut state = ready();
     settle(&mut state);
-    for number in [None, Some(-1)] {
+    for (number, changes) in [(None, 1), (Some(-1), 0)] {
         state.interface(&inserted(5, pod_row(5, number, None)));
-        assert_eq!(settle(&mut state), 0);
+        assert_eq!(settle(&mut state), changes, "whose its address is");
     }
     state.interface(&inserted(5, pod_row(5, Some(7), None)));
     assert!(settle(&mut state) > 0);
@@ -281,7 +283,7 @@ fn a_pod_is_isolated_from_its_first_flow_on() {
     settle(&mut state);
     state.interface(&inserted(5, pod_row(5, Some(5), None)));
     let questions = state.take_questions();
-    assert_eq!(settle(&mut state), 0, "nothing before all policies are known");
+    assert_eq!(settle(&mut state), 1, "before all policies are known, no more than whose its address is");
     for question in questions {
         assert_eq!(question.namespace, "default");
         state.view(ViewEvent::UpToDate(Question { namespace: "other".into(), ..question.clone() }));
@@ -307,6 +309,9 @@ fn a_pod_whose_chain_the_switch_refuses_has_no_network() {
     let key = state.store().keys(&chain).next().unwrap().clone();
     assert!(state.close(&key));
     assert!(!state.store().has(&Owner::Port(uuid(5))));
+    assert_eq!(state.closed(), 1);
+    state.open_again();
+    assert!(state.store().has(&chain) && state.store().has(&Owner::Port(uuid(5))));
     let verdict = FlowKey { table: datapath::Table::Verdict.number(), ..key };
     assert!(!state.close(&verdict), "without a verdict less is allowed");
 }
@@ -329,6 +334,54 @@ fn a_pod_keeps_its_policies_until_its_port_is_gone() {
     }
 }
 
+/// Addresses that are somebody's, by what the switch should have.
+fn identities(state: &mut State) -> BTreeSet<String> {
+    state.compile();
+    let addresses = (1..=20).map(|n| IpAddr::from([10, 0, 1, n]));
+    let known = addresses.filter(|address| state.store().has(&Owner::Address(*address)));
+    known.map(|address| address.to_string()).collect()
+}
+
+#[test]
+fn the_api_does_not_give_a_local_pod_an_address_that_its_port_has_not() {
+    let mut state = ready();
+    assert!(identities(&mut state).is_empty(), "no port, no address");
+    state.interface(&inserted(5, pod_row(5, Some(5), None)));
+    assert_eq!(identities(&mut state), BTreeSet::from(["10.0.1.5".to_owned()]));
+    state.interface(&RowChange::Deleted { uuid: uuid(5), row: pod_row(5, Some(5), None).into() });
+    // The kubelet tells of the pod, still with the address that another one may have by now.
+    state.view(ViewEvent::Pod(Box::new(pod(5))));
+    assert!(identities(&mut state).is_empty());
+}
+
+#[test]
+fn an_old_port_that_goes_takes_nothing_from_the_pods_new_one() {
+    for uid in ["uid-5", "uid-of-the-one-before"] {
+        let mut state = ready();
+        state.interface(&inserted(5, pod_row(5, Some(5), None)));
+        let mut old = pod_row(5, Some(6), None);
+        old.external_ids.insert(ipam::keys::IPV4.into(), "10.0.1.6".into());
+        old.external_ids.insert(ipam::keys::POD_UID.into(), uid.into());
+        state.interface(&inserted(6, old.clone()));
+        state.interface(&RowChange::Deleted { uuid: uuid(6), row: old.into() });
+        assert_eq!(identities(&mut state), BTreeSet::from(["10.0.1.5".to_owned()]), "{uid}");
+    }
+}
+
+#[test]
+fn a_pod_that_runs_and_was_not_listed_is_asked_about_before_anything_is_changed() {
+    let mut state = State::new("node-1");
+    state.view(ViewEvent::Node(Box::new(config(1))));
+    state.interface(&inserted(5, pod_row(5, Some(5), Some(5))));
+    Part::ALL.into_iter().for_each(|part| state.view(ViewEvent::Synced(part)));
+    assert!(state.waits_for().unwrap().contains("default/pod-5"));
+    state.view(ViewEvent::Pod(Box::new(pod(5))));
+    answer(&mut state);
+    assert_eq!(state.waits_for(), None);
+    state.compile();
+    assert!(!state.store().has(&Owner::Chain(uuid(5), Direction::Ingress)), "nothing isolates it");
+}
+
 #[test]
 fn a_local_pod_is_known_by_its_ports_address_before_the_api_knows_it() {
     let mut state = ready();
@@ -339,7 +392,7 @@ fn a_local_pod_is_known_by_its_ports_address_before_the_api_knows_it() {
     state.compile();
     let is_identity = |key: &FlowKey| key.table == datapath::Table::Identity.number();
     let known = state.store().changes().iter().filter(|change| is_identity(&change.key())).count();
-    assert_eq!(known, 3, "this pod's, and those of two others");
+    assert_eq!(known, 1, "this pod's");
     settle(&mut state);
     state.interface(&RowChange::Deleted { uuid: uuid(7), row: pod_row(7, Some(7), None).into() });
     state.compile();

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tracing::{debug, warn};
 
-use self::freshness::{Outlet, Outlets};
+use self::freshness::{News, Outlet, Outlets};
 use self::objects::{NamespaceMeta, PodView, PolicyView};
 use super::{Part, PodRef, Question, ViewEvent};
 
@@ -93,13 +93,18 @@ async fn follow<K, F>(
 {
     let mut known: BTreeSet<PodRef> = BTreeSet::new();
     let mut listed: BTreeSet<PodRef> = BTreeSet::new();
-    // From the API server's cache: a restart of the server is not followed by a storm on its store.
-    let config = Config::default().any_semantic();
+    let config = match part {
+        // Of what isolates there must be no older news after newer ones, not even from a server that lags behind.
+        Part::Policies | Part::Namespaces => Config::default(),
+        // From the API server's cache: a restart of the server is not followed by a storm on its store.
+        Part::Nodes | Part::Pods => Config::default().any_semantic(),
+    };
     let mut stream = std::pin::pin!(watcher(Api::<K>::all(client.clone()), config).default_backoff());
     let mut list_version = None;
     while let Some(event) = stream.next().await {
         let mut out = Vec::new();
         let mut version = None;
+        let mut done = false;
         match event {
             Ok(Event::Init) => {
                 listed.clear();
@@ -109,24 +114,24 @@ async fn follow<K, F>(
                 listed.insert(reference(&object));
                 // A list is in no order: what has been seen of it counts only when all of it has.
                 list_version = list_version.max(freshness::version(&object));
-                out.push(present(object));
+                out.push(news(object, &present));
             }
             Ok(Event::InitDone) => {
-                out.extend(known.difference(&listed).cloned().map(&gone));
+                let names = known.difference(&listed).cloned();
+                out.extend(names.map(|name| News { name: name.clone(), version: None, event: gone(name) }));
                 known = std::mem::take(&mut listed);
                 version = list_version.take();
-                out.push(ViewEvent::Synced(part));
+                done = true;
             }
             Ok(Event::Apply(object)) => {
                 known.insert(reference(&object));
                 version = freshness::version(&object);
-                out.push(present(object));
+                out.push(news(object, &present));
             }
             Ok(Event::Delete(object)) => {
-                let name = reference(&object);
-                known.remove(&name);
+                known.remove(&reference(&object));
                 version = freshness::version(&object);
-                out.push(gone(name));
+                out.push(news(object, |object| gone(reference(&object))));
             }
             Err(error) => {
                 warn!(
@@ -135,9 +140,17 @@ async fn follow<K, F>(
                 );
             }
         }
-        if outlet.send(out, version).await.is_err() {
+        let mut sent = outlet.send(out, version).await;
+        if done && sent.is_ok() {
+            sent = outlet.listed(|name| known.contains(name), &gone, part).await;
+        }
+        if sent.is_err() {
             debug!(?part, "nobody listens any more");
             return;
         }
     }
+}
+
+fn news<K: Resource>(object: K, event: impl Fn(K) -> ViewEvent) -> News {
+    News { name: reference(&object), version: freshness::version(&object), event: event(object) }
 }

@@ -22,7 +22,8 @@ use super::flow;
 use crate::topology::{Node, Port};
 use crate::{Cookie, DropReason, Table, fields};
 
-/// Policies in one flow of a chain: an OpenFlow message has room for about 2,000, Open vSwitch for a depth of 64 parts.
+/// Policies in one flow of a chain: an OpenFlow message has room for about 2,000. Open vSwitch stops at some 4,000
+/// look-ups per packet, both directions together.
 const CHAIN_PART: usize = 500;
 /// What no policy is asked about.
 const PASS: u16 = 200;
@@ -217,6 +218,10 @@ pub fn chain(port: &Port, direction: Direction, policies: &[PolicyId]) -> Vec<Fl
         if index + 1 < parts.len() {
             actions.push(Action::set_field(fields::CHAIN_PART, number + 1));
             actions.push(Action::resubmit(stage.chain.number()));
+        }
+        if index == 0 && parts.len() > 1 {
+            // The receiver's chain, on this node, begins at its first part.
+            actions.push(Action::set_field(fields::CHAIN_PART, 0u32));
         }
         let part = match index {
             0 => flow(stage.chain, CHAIN, subject.clone(), cookie).goto_table(stage.end.number()),

@@ -31,7 +31,7 @@ fn a_pod_is_shown_with_the_policies_that_select_it_in_each_direction() {
         found.rules.iter().map(|rule| rule.number).collect()
     };
     assert_eq!((rules("allow"), rules("deny")), (vec![1, 2], vec![]));
-    assert_eq!((state.policies(), state.identities()), (2, 2));
+    assert_eq!((state.policies(), state.identities()), (2, 1));
     state.view(ViewEvent::PolicyGone(policy("allow")));
     state.view(ViewEvent::PodGone(super::super::tests::pod(6).pod));
     settle(&mut state);

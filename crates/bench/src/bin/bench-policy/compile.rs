@@ -24,6 +24,10 @@ pub(crate) struct FromNothing {
     pub(crate) resident_mib: f64,
     /// The most that it held more than before, MiB.
     pub(crate) peak_mib: f64,
+    /// Of which for each pod of the cluster, with its namespaces' share, bytes.
+    pub(crate) bytes_per_pod: f64,
+    /// And for each policy of the cluster, those that select nobody here among them, bytes.
+    pub(crate) bytes_per_policy: f64,
     pub(crate) entries: Counts,
     pub(crate) entries_per_rule: f64,
     /// With each step of each chain counted as well.
@@ -36,9 +40,11 @@ pub(crate) fn measure(cluster: &Cluster) -> anyhow::Result<(FromNothing, Engine,
     let mut engine = Engine::new();
     cluster.namespaces.iter().for_each(|(name, labels)| engine.namespace(name, labels));
     cluster.pods.iter().for_each(|placed| engine.pod(&placed.name, &placed.pod));
+    let with_pods = status("VmRSS:")?;
     for (name, spec) in &cluster.policies {
         engine.policy(name, spec);
     }
+    let with_policies = status("VmRSS:")?;
     cluster.local().for_each(|(id, placed)| engine.subject(SubjectId(id), &placed.pod));
     let changes = engine.changes();
     let seconds = begin.elapsed().as_secs_f64();
@@ -58,6 +64,8 @@ pub(crate) fn measure(cluster: &Cluster) -> anyhow::Result<(FromNothing, Engine,
         seconds: (seconds * 1e4).round() / 1e4,
         resident_mib: mib(resident.saturating_sub(before)),
         peak_mib: mib(peak.saturating_sub(before)),
+        bytes_per_pod: per_one(with_pods.saturating_sub(before), cluster.pods.len()),
+        bytes_per_policy: per_one(with_policies.saturating_sub(with_pods), cluster.policies.len()),
         entries,
         entries_per_rule: per_rule(entries.verdicts),
         entries_and_steps_per_rule: per_rule(entries.verdicts + entries.steps),
@@ -75,6 +83,10 @@ fn rules(cluster: &Cluster, engine: &Engine, tables: &Tables) -> usize {
 
 pub(crate) fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn per_one(kib: usize, number: usize) -> f64 {
+    (count(kib) * 1024.0 / count(number).max(1.0)).round()
 }
 
 fn mib(kib: usize) -> f64 {

@@ -11,13 +11,30 @@ type All<'a> = [(&'a Case, Figures)];
 
 pub(crate) fn tables(all: &All<'_>) {
     println!("\none node's view from nothing");
-    let header = ["", "pods", "namespaces", "policies", "local pods", "local rules", "s", "MiB", "peak MiB"];
+    let header = [
+        "",
+        "pods",
+        "namespaces",
+        "policies",
+        "local pods",
+        "local rules",
+        "s",
+        "MiB",
+        "peak MiB",
+        "bytes/pod",
+        "bytes/policy",
+    ];
     let mut table = Table::new(header);
     for (case, figures) in all {
         let f = &figures.from_nothing;
         let counts = [f.pods, f.namespaces, f.policies, f.subjects, f.rules].map(|count| count.to_string());
-        let cells =
-            [format!("{:.3}", f.seconds), format!("{:.0}", f.resident_mib), format!("{:.0}", f.peak_mib)];
+        let cells = [
+            format!("{:.3}", f.seconds),
+            format!("{:.0}", f.resident_mib),
+            format!("{:.0}", f.peak_mib),
+            format!("{:.0}", f.bytes_per_pod),
+            format!("{:.0}", f.bytes_per_policy),
+        ];
         table.row([case.name.to_owned()].into_iter().chain(counts).chain(cells));
     }
     print!("{table}");
