@@ -272,3 +272,43 @@ fn pods_born_into_a_flood_receive_and_send_nothing_that_is_denied() {
         );
     }
 }
+
+#[test]
+fn datagrams_in_fragments_pass_where_their_port_is_allowed_and_nowhere_else() {
+    if !possible() {
+        return;
+    }
+    let _alone = alone();
+    let cast = [
+        pod("shop/server", 2, &[("app", "server")]),
+        pod("shop/near", 2, &[("app", "near")]),
+        pod("shop/far", 1, &[("app", "far")]),
+    ];
+    let mut stage = Stage::up(2, &[("shop", &[])], &cast);
+    let spec = json!({"podSelector": {"matchLabels": {"app": "server"}},
+        "ingress": [{"ports": [{"port": 9999, "protocol": "UDP"}]}]});
+    stage.policies(&[("shop/server", spec)]);
+    stage.agree("one port is open", FEW).unwrap();
+    let server = stage.port("shop/server");
+    for client in ["shop/near", "shop/far"] {
+        let client = stage.port(client).open();
+        for to in server.addresses() {
+            let arrives = |port: u16| {
+                let receiver =
+                    server.open().run(|| UdpSocket::bind(SocketAddr::new(to, port)).unwrap()).unwrap();
+                receiver.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+                let any: IpAddr =
+                    if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+                let sender = client.run(|| UdpSocket::bind(SocketAddr::new(any, 0)).unwrap()).unwrap();
+                let mut buffer = [0; 4096];
+                // More than one, since a tunnel's first packet may wait for a neighbour.
+                (0..3).any(|_| {
+                    sender.send_to(&[7; 3000], SocketAddr::new(to, port)).unwrap();
+                    receiver.recv(&mut buffer).is_ok_and(|length| length == 3000)
+                })
+            };
+            assert!(arrives(9999), "to {to}, which is allowed");
+            assert!(!arrives(9998), "to {to}, which is not");
+        }
+    }
+}

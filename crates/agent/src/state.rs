@@ -105,6 +105,8 @@ pub struct State {
     own_addresses: Vec<IpAddr>,
     /// Whether the datapath tells SCTP associations apart.
     tracks_sctp: bool,
+    /// Whether the datapath is OVS's userspace one.
+    userspace: bool,
     ports: HashMap<Uuid, LocalPort>,
     tunnels: HashMap<String, u32>,
     /// Other nodes whose configuration has become unusable: what was in force for them stays, until they go or
@@ -135,6 +137,7 @@ impl State {
             last_ticket: 0,
             own_addresses: Vec::new(),
             tracks_sctp: false,
+            userspace: false,
             ports: HashMap::new(),
             tunnels: HashMap::new(),
             stale: BTreeSet::new(),
@@ -302,7 +305,11 @@ impl State {
     /// Brings the store up to date with all events taken in so far.
     pub fn compile(&mut self) {
         let Some(own) = &self.own else { return };
-        let families = Families { ipv4: own.pod_cidr.ipv4().is_some(), ipv6: own.pod_cidr.ipv6().is_some() };
+        let families = Families {
+            ipv4: own.pod_cidr.ipv4().is_some(),
+            ipv6: own.pod_cidr.ipv6().is_some(),
+            fragments: self.userspace,
+        };
         for port in self.enforcement.compile(families, &mut self.store) {
             self.port_flows(port);
         }
@@ -331,6 +338,11 @@ impl State {
         if std::mem::replace(&mut self.tracks_sctp, tracks) != tracks {
             self.node_flows();
         }
+    }
+
+    /// Whether the datapath is OVS's userspace one, which has fragments one by one.
+    pub fn set_userspace(&mut self, userspace: bool) {
+        self.userspace = userspace;
     }
 
     /// This node's addresses on its uplink.

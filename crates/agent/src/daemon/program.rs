@@ -49,6 +49,7 @@ impl Daemon {
 
     /// Reads the switch's flows, without which nothing can be programmed.
     async fn read_again(&mut self, session: &Session) -> bool {
+        self.state.set_userspace(self.datapath == Some(Datapath::Netdev));
         match self.tracks_sctp(session).await {
             Ok(tracks) => self.state.set_tracks_sctp(tracks),
             Err(error) => debug!(%error, "the switch does not say what it is"),

@@ -97,7 +97,7 @@ mod policies {
 
     use super::*;
 
-    const BOTH: Families = Families { ipv4: true, ipv6: true };
+    const BOTH: Families = Families { ipv4: true, ipv6: true, fragments: false };
 
     fn classes(ids: &[u32]) -> BTreeSet<ClassId> {
         ids.iter().copied().map(ClassId).collect()
@@ -155,6 +155,15 @@ mod policies {
             },
         ];
         assert_eq!(verdict(PolicyId(1), &Verdict { rules: nothing.into() }, BOTH), []);
+    }
+
+    #[test]
+    fn later_fragments_pass_where_a_rule_allows_some_port_of_their_protocol() {
+        let udp = PortMatch { protocol: Protocol::Udp, value: 53, mask: 0xffff };
+        let rule = |ports| Rule { index: 0, peers: Peers::Anyone, ports };
+        let rules = vec![rule(Ports::Some(vec![udp, tcp(0, 0)]))];
+        let apart = Families { ipv4: true, ipv6: false, fragments: true };
+        insta::assert_snapshot!(render(&verdict(PolicyId(1), &Verdict { rules }, apart)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! conjunction; or, where that takes no more flows, a flow per combination. All of a policy's flows match its id, so
 //! the ids of conjunctions count within a policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use openflow::{Action, Field, Flow, Match};
 use policy::rules::{Namespaces, Peer, Peers, PolicyId, PortMatch, Ports, Protocol, Verdict};
@@ -14,13 +14,16 @@ use super::flow;
 use super::policy::verdict_priority::{DIMENSION, RULE};
 use crate::{Cookie, Table, fields};
 
-/// Which address families a node's pods have.
+/// What packets a node's datapath shows to policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Families {
     /// IPv4.
     pub ipv4: bool,
     /// IPv6.
     pub ipv6: bool,
+    /// Fragments come one by one, as the userspace datapath has them, and not whole, as the kernel's has. All but the
+    /// first have no ports: those of a protocol of which a rule allows any port pass. Without the first they are nothing.
+    pub fragments: bool,
 }
 
 /// The flows of a policy. A policy that allows nothing has none.
@@ -42,6 +45,9 @@ pub fn verdict(id: PolicyId, verdict: &Verdict, families: Families) -> Vec<Flow>
     }
     this.flows()
 }
+
+/// The bit of `ip_frag` that fragments other than the first have (`ovs-fields(7)`).
+const LATER_FRAGMENT: u128 = 2;
 
 /// Alternatives, each a list of conditions: one of them must hold.
 type Dimension = Vec<Condition>;
@@ -107,7 +113,21 @@ impl Compiler {
     /// The dimension of a rule's ports; none if all ports count.
     fn ports(&self, ports: &Ports) -> Option<Dimension> {
         let Ports::Some(ports) = ports else { return None };
-        Some(ports.iter().flat_map(|port| self.port(*port)).collect())
+        let mut dimension: Dimension = ports.iter().flat_map(|port| self.port(*port)).collect();
+        if self.families.fragments {
+            // Where all ports count, fragments do anyway.
+            let some = ports.iter().filter(|port| port.mask != 0).map(|port| port.protocol);
+            let protocols: BTreeSet<Protocol> = some.collect();
+            for protocol in protocols {
+                let all = PortMatch { protocol, value: 0, mask: 0 };
+                let later = (Field::IpFrag, LATER_FRAGMENT, LATER_FRAGMENT);
+                dimension.extend(self.port(all).map(|mut condition| {
+                    condition.push(later);
+                    condition
+                }));
+            }
+        }
+        Some(dimension)
     }
 
     fn port(&self, port: PortMatch) -> impl Iterator<Item = Condition> {
