@@ -1,0 +1,242 @@
+//! Random clusters as the daemon's flows in a real switch, which is asked what becomes of packets, against the
+//! evaluator. `ofproto/trace` reads the tables as packets do, conjunctions, masks and look-ups included.
+//!
+//! `KVS_SEED` begins with the cluster that a failure names. `KVS_TRACE_SECONDS` goes on for longer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::print_stdout)]
+
+mod node;
+mod probe;
+mod switch;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use datapath::Table;
+use policy::rules::{Direction, Protocol};
+use policy::spec::{EgressRule, IngressRule, IntOrString, IpBlock, Name, NetworkPolicySpec, Pod};
+use policy::spec::{PolicyPeer, PolicyPort};
+use policy_oracle::generate::{self, Event, Step};
+use policy_oracle::{Cluster, Traffic};
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use node::{Node, possible};
+use probe::{Probe, Way, wrong};
+use switch::Switch;
+
+/// How long clusters are made for.
+const SECONDS: u64 = 10;
+/// How many packets are asked about after each thing that happens.
+const SOME: usize = 400;
+/// How many shorter histories are tried when one has failed.
+const SHORTER: usize = 300;
+
+fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// A cluster and what happens to it: things that happen at once are told at once, and no two pods claim one address
+/// afterwards.
+fn history(runner: &mut TestRunner) -> Vec<Vec<Event>> {
+    let strategy = (generate::clusters(), generate::steps(2..6));
+    let (start, steps): (Cluster, Vec<Step>) = strategy.new_tree(runner).unwrap().current();
+    let mut cluster = Cluster::default();
+    let told = |cluster: &mut Cluster, events: Vec<Event>| {
+        let mut events: Vec<Event> = events.into_iter().filter_map(possible).collect();
+        events.iter().for_each(|event| cluster.apply(event.clone()));
+        let settled = cluster.settle();
+        settled.iter().for_each(|event| cluster.apply(event.clone()));
+        events.extend(settled);
+        events
+    };
+    let mut history = vec![told(&mut cluster, start.events())];
+    for step in steps {
+        let events = step.events(&cluster);
+        history.push(told(&mut cluster, events));
+    }
+    history.retain(|events| !events.is_empty());
+    history
+}
+
+/// Plays a history; what is wrong after one of its parts. Asks about some packets each time if it is given something
+/// that chooses, else about all.
+async fn play(
+    switch: &mut Switch,
+    history: &[Vec<Event>],
+    mut choose: Option<&mut TestRunner>,
+) -> (usize, Option<String>) {
+    let mut node = Node::new(switch.session().await).await;
+    let mut asked = 0;
+    for (number, events) in history.iter().enumerate() {
+        node.tell(events).await;
+        let mut probes = probe::all(&node);
+        if let Some(runner) = &mut choose
+            && probes.len() > SOME
+        {
+            probes = subsequence(probes, SOME).new_tree(runner).unwrap().current();
+        }
+        asked += probes.len();
+        if let Some(what) = wrong(switch, &node, &probes) {
+            return (asked, Some(format!("after part {number}: {what}")));
+        }
+    }
+    (asked, None)
+}
+
+/// The history without what it fails without as well.
+async fn shortened(switch: &mut Switch, mut history: Vec<Vec<Event>>) -> (Vec<Vec<Event>>, Option<String>) {
+    let mut last = play(switch, &history, None).await.1;
+    let mut tried = 0;
+    for part in (0..history.len()).rev() {
+        for event in (0..history[part].len()).rev() {
+            let mut shorter = history.clone();
+            shorter[part].remove(event);
+            tried += 1;
+            if tried > SHORTER {
+                return (history, last);
+            }
+            if let (_, Some(what)) = play(switch, &shorter, None).await {
+                (history, last) = (shorter, Some(what));
+            }
+        }
+    }
+    (history, last)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_switch_judges_every_packet_as_the_api_says_after_every_event() {
+    if let Some(why) = switch::obstacle() {
+        println!("SKIPPED: {why}");
+        return;
+    }
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = number("KVS_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let time = Duration::from_secs(number("KVS_TRACE_SECONDS").unwrap_or(SECONDS));
+    println!("KVS_SEED={seed}");
+    let mut switch = Switch::start();
+    let begin = Instant::now();
+    let (mut clusters, mut packets) = (0, 0);
+    while begin.elapsed() < time {
+        let seed = seed.wrapping_add(clusters);
+        let mut runner = runner(seed);
+        let history = history(&mut runner);
+        let (asked, wrong) = play(&mut switch, &history, Some(&mut runner)).await;
+        if let Some(what) = wrong {
+            let (history, shorter) = shortened(&mut switch, history).await;
+            panic!("KVS_SEED={seed}: {what}\nshortened: {shorter:#?}\n{history:#?}");
+        }
+        clusters += 1;
+        packets += asked;
+    }
+    println!("{clusters} clusters, {packets} packets, in {:.1?}", begin.elapsed());
+    assert!(clusters >= 2, "only {clusters} clusters");
+}
+
+/// How many blocks of each family a rule has.
+const BLOCKS: u16 = 150;
+
+/// Blocks with an exception each, and two addresses in each: one in the exception, one not.
+fn blocks() -> (Vec<PolicyPeer>, Vec<[IpAddr; 2]>) {
+    let (mut peers, mut addresses) = (Vec::new(), Vec::new());
+    for number in 0..BLOCKS {
+        // No two are halves of one block, which they would become.
+        let [a, b, c] = [18 + number / 100, number % 100 * 2, number * 2];
+        for (block, except, inside, rest) in [
+            (
+                format!("198.{a}.{b}.0/24"),
+                format!("198.{a}.{b}.64/26"),
+                format!("198.{a}.{b}.65"),
+                format!("198.{a}.{b}.1"),
+            ),
+            (
+                format!("2001:db8:{c:x}::/48"),
+                format!("2001:db8:{c:x}:1::/64"),
+                format!("2001:db8:{c:x}:1::1"),
+                format!("2001:db8:{c:x}:2::1"),
+            ),
+        ] {
+            addresses.push([inside.parse().unwrap(), rest.parse().unwrap()]);
+            let ip_block = Some(IpBlock { cidr: block, except: Some(vec![except]) });
+            peers.push(PolicyPeer { ip_block, ..PolicyPeer::default() });
+        }
+    }
+    (peers, addresses)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_hundred_blocks_with_exceptions_are_one_verdict_in_each_family() {
+    if let Some(why) = switch::obstacle() {
+        println!("SKIPPED: {why}");
+        return;
+    }
+    let mut switch = Switch::start();
+    let mut node = Node::new(switch.session().await).await;
+    let name = Name { namespace: "a".to_owned(), name: "p0".to_owned() };
+    let pod = Pod {
+        namespace: name.namespace.clone(),
+        addresses: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        ..Pod::default()
+    };
+    node.tell(&[Event::Namespace("a".to_owned(), Default::default()), Event::Pod(name.clone(), pod)]).await;
+
+    let (peers, addresses) = blocks();
+    assert_eq!(peers.len(), 300);
+    let tcp = PolicyPort { port: Some(IntOrString::Int(80)), ..PolicyPort::default() };
+    for (direction, cidrs, spec) in [
+        (
+            Direction::Egress,
+            Table::EgressCidr,
+            NetworkPolicySpec {
+                policy_types: Some(vec!["Egress".to_owned()]),
+                egress: Some(vec![EgressRule { to: Some(peers.clone()), ports: Some(vec![tcp.clone()]) }]),
+                ..NetworkPolicySpec::default()
+            },
+        ),
+        (
+            Direction::Ingress,
+            Table::IngressCidr,
+            NetworkPolicySpec {
+                policy_types: Some(vec!["Ingress".to_owned()]),
+                ingress: Some(vec![IngressRule {
+                    from: Some(peers.clone()),
+                    ports: Some(vec![tcp.clone()]),
+                }]),
+                ..NetworkPolicySpec::default()
+            },
+        ),
+    ] {
+        let tables = node.tell(&[Event::Policy(name.clone(), spec)]).await;
+        let put = |table: Table| tables.iter().filter(|number| **number == table.number()).count();
+        // One for each block and one for each exception; one in all, in each family, for what they are allowed.
+        assert_eq!((put(cidrs), put(Table::Verdict)), (600, 2), "{direction:?}");
+
+        let probe = |peer: IpAddr, port: u16| {
+            let way = match direction {
+                Direction::Egress => Way::Out(name.clone(), peer),
+                Direction::Ingress => Way::In(peer, name.clone()),
+            };
+            let traffic = Traffic::Port(Protocol::Tcp, port);
+            Probe { way, ipv4: peer.is_ipv4(), traffic, state: "trk,new" }
+        };
+        let expected = |probe: &Probe| matches!(probe.expected(&node), probe::Fate::Passes(_));
+        let outside: [IpAddr; 4] =
+            ["198.18.1.1", "198.20.0.1", "2001:db8:1::1", "2600::1"].map(|address| address.parse().unwrap());
+        let mut probes: Vec<Probe> = outside.map(|address| probe(address, 80)).to_vec();
+        assert!(!probes.iter().any(expected));
+        for [excepted, rest] in &addresses {
+            let [excepted, rest, other] = [probe(*excepted, 80), probe(*rest, 80), probe(*rest, 81)];
+            assert_eq!([&excepted, &rest, &other].map(expected), [false, true, false]);
+            probes.extend([excepted, rest, other]);
+        }
+        if let Some(what) = wrong(&mut switch, &node, &probes) {
+            panic!("{direction:?}: {what}");
+        }
+        node.tell(&[Event::PolicyGone(name.clone())]).await;
+    }
+}
