@@ -22,10 +22,15 @@ fn outcomes(stage: &Stage, from: &str, to: &str, probe: &str) -> Vec<String> {
     results.map(|result| result["result"].as_str().unwrap().to_owned()).collect()
 }
 
+fn flows(stage: &Stage, node: u16, table: u8) -> String {
+    let table = format!("table={table}");
+    let dump = ["ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "dump-flows", "k-vswitch0", &table];
+    stage.lab.node(node).exec(&dump)
+}
+
 /// The flows that a node has learned. Each must be for replies from SCTP port 80, and for nothing else.
 fn replies(stage: &Stage, node: u16) -> Replies {
-    let dump = ["ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "dump-flows", "k-vswitch0", "table=32"];
-    let text = stage.lab.node(node).exec(&dump);
+    let text = flows(stage, node, 32);
     text.lines().filter(|line| line.contains("table=32")).map(reply).collect()
 }
 
@@ -46,12 +51,38 @@ fn reply(flow: &str) -> (IpAddr, IpAddr, u16) {
     (from, to, port)
 }
 
-/// An INIT chunk (RFC 9260 section 3.3.2) from port 80, with a text behind it, as an Ethernet frame.
-fn init(from: &Port, to: &Port, port: u16, text: &[u8]) -> Vec<u8> {
-    let header = [&80_u16.to_be_bytes()[..], &port.to_be_bytes(), &[0; 8]].concat();
+/// An INIT chunk (RFC 9260 section 3.3.2) between two ports, with a text behind it, as an Ethernet frame. Nobody looks at
+/// its checksum on the way.
+fn init(from: &Port, to: &Port, ipv4: bool, [source, destination]: [u16; 2], text: &str) -> Vec<u8> {
+    let header = [&source.to_be_bytes()[..], &destination.to_be_bytes(), &[0; 8]].concat();
     let chunk = [1, 0, 0, 20, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1];
-    let sctp = [&header[..], &chunk, text].concat();
-    frame::ethernet(frame::ROUTER, from.mac(), 0x0800, &frame::ipv4(from.ipv4, to.ipv4, SCTP, &sctp))
+    let sctp = [&header[..], &chunk, text.as_bytes()].concat();
+    match ipv4 {
+        true => {
+            let packet = frame::ipv4(from.ipv4, to.ipv4, SCTP, &sctp);
+            frame::ethernet(frame::ROUTER, from.mac(), 0x0800, &packet)
+        }
+        false => {
+            let packet = frame::ipv6(from.ipv6, to.ipv6, SCTP, 8, sctp);
+            frame::ethernet(frame::ROUTER, from.mac(), 0x86dd, &packet)
+        }
+    }
+}
+
+/// Which of these INITs arrive: by family (true: IPv4) and ports. An answer could be lost where what it answers was not.
+fn arriving(from: &Port, to: &Port, inits: &[(bool, [u16; 2])]) -> Vec<(bool, [u16; 2])> {
+    let text = |(ipv4, [source, destination]): &(bool, [u16; 2])| {
+        format!("init {} {source} to {destination} {ipv4}.", from.pod)
+    };
+    let capture = Capture::start(&to.open());
+    let frames: Vec<_> = inits.iter().map(|one| init(from, to, one.0, one.1, &text(one))).collect();
+    send(&from.open(), &frames);
+    let seen = capture.frames_with(b"init ");
+    let arrives = |one: &&(bool, [u16; 2])| {
+        let text = text(one);
+        seen.iter().any(|frame| frame.windows(text.len()).any(|part| part == text.as_bytes()))
+    };
+    inits.iter().filter(arrives).copied().collect()
 }
 
 #[test]
@@ -87,27 +118,37 @@ fn an_allowed_association_opens_the_way_for_its_own_replies_only() {
         let found = outcomes(&stage, from, to, probe);
         assert_eq!(found, [outcome; 2], "{from} to {to}, {probe}\n{}", stage.lab.tails());
     };
-    for other in ["shop/near", "shop/far"] {
+    let others = ["shop/near", "shop/far"];
+    let a = stage.port("shop/a");
+    // From a port like any, and from the one that the association is with.
+    let back: Vec<(bool, [u16; 2])> = [true, false]
+        .into_iter()
+        .flat_map(|ipv4| [[50_000, 80], [50_001, 81], [80, 80], [80, 0xbfff]].map(|ports| (ipv4, ports)))
+        .collect();
+    for other in others {
+        let port = stage.port(other);
         is(other, "shop/a", "SCTP/80", "dropped");
         is("shop/a", other, "SCTP/81", "dropped");
         is("shop/a", other, "SCTP/80", "connected");
+        assert_eq!(arriving(&port, &a, &back), [], "from {other}\n{}", stage.lab.tails());
         is(other, "shop/a", "SCTP/80", "dropped");
         is(other, "shop/a", "SCTP/81", "dropped");
+        let there = [true, false].map(|ipv4| (ipv4, [50_002, 81]));
+        assert_eq!(arriving(&a, &port, &there), [], "to {other}\n{}", stage.lab.tails());
         is("shop/a", other, "SCTP/81", "dropped");
         is("shop/a", other, "SCTP/80", "connected");
     }
-    // From the very port of the association, too, only to where it came from.
-    for other in ["shop/near", "shop/far"] {
-        let [from, to] = [other, "shop/a"].map(|name| stage.port(name));
-        let learned = replies(&stage, 1);
-        let (_, _, its) = learned.iter().find(|(source, ..)| *source == from.ipv4).unwrap();
-        let (seen, lost) = (format!("reply {other}"), format!("association {other}"));
-        let captures = [Capture::start(&to.open()), Capture::start(&to.open())];
-        send(&from.open(), &[80, 81, 0xbfff].map(|port| init(&from, &to, port, lost.as_bytes())));
-        send(&from.open(), &[init(&from, &to, *its, seen.as_bytes())]);
-        let [replies, others] = captures;
-        assert_eq!(replies.frames_with(seen.as_bytes()).len(), 1, "{other}: what looks like a reply");
-        assert_eq!(others.frames_with(lost.as_bytes()).len(), 0, "{other}: what does not");
+    if !flows(&stage, 1, 31).contains("sctp") {
+        println!("SKIPPED: the datapath tells associations apart, and nothing is learned");
+        return;
+    }
+    // What looks like a reply is taken for one: so those above were not lost for another reason.
+    for other in others {
+        let port = stage.port(other);
+        let learned = replies(&stage, 1).into_iter().filter(|(from, ..)| port.addresses().contains(from));
+        let known: Vec<(bool, [u16; 2])> =
+            learned.map(|(from, _, its)| (from.is_ipv4(), [80, its])).collect();
+        assert_eq!(arriving(&port, &a, &known), known, "from {other}");
     }
 
     let [a, near, far] = ["shop/a", "shop/near", "shop/far"].map(|name| stage.port(name).addresses());
