@@ -25,7 +25,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use node::{Node, possible};
-use probe::{Probe, Way, wrong};
+use probe::{Fate, Probe, Way, wrong};
 use switch::Switch;
 
 /// How long clusters are made for.
@@ -224,7 +224,7 @@ async fn three_hundred_blocks_with_exceptions_are_one_verdict_in_each_family() {
             let traffic = Traffic::Port(Protocol::Tcp, port);
             Probe { way, ipv4: peer.is_ipv4(), traffic, state: "trk,new" }
         };
-        let expected = |probe: &Probe| matches!(probe.expected(&node), probe::Fate::Passes(_));
+        let expected = |probe: &Probe| matches!(probe.expected(&node), Fate::Passes(_));
         let outside: [IpAddr; 4] =
             ["198.18.1.1", "198.20.0.1", "2001:db8:1::1", "2600::1"].map(|address| address.parse().unwrap());
         let mut probes: Vec<Probe> = outside.map(|address| probe(address, 80)).to_vec();
@@ -239,4 +239,87 @@ async fn three_hundred_blocks_with_exceptions_are_one_verdict_in_each_family() {
         }
         node.tell(&[Event::PolicyGone(name.clone())]).await;
     }
+}
+
+/// As many policies of one pod as take three parts of a chain, which has 500 in each.
+const MANY: u16 = 1100;
+
+/// The first, the last, and those where one part ends and the next begins.
+const TOLD: [u16; 8] = [0, 1, 499, 500, 501, 999, 1000, MANY - 1];
+
+/// A node with pods `p0` and `p2` of one namespace, and `MANY` policies in these directions for both of them, each of which
+/// allows a port: from 1000 on.
+async fn with_many(switch: &Switch, directions: &[Direction]) -> Node {
+    let mut node = Node::new(switch.session().await).await;
+    let mut events = vec![Event::Namespace("a".to_owned(), Default::default())];
+    for (pod, last) in [("p0", 1), ("p2", 3)] {
+        let addresses = vec![[10, 0, 0, last].into(), [0xfd00, 0, 0, 0, 0, 0, 0, last.into()].into()];
+        let pod = (name_in_a(pod), Pod { namespace: "a".to_owned(), addresses, ..Pod::default() });
+        events.push(Event::Pod(pod.0, pod.1));
+    }
+    let types = directions.iter().map(|direction| format!("{direction:?}"));
+    let types: Vec<String> = types.collect();
+    for number in 0..MANY {
+        let port =
+            PolicyPort { port: Some(IntOrString::Int(i64::from(1000 + number))), ..PolicyPort::default() };
+        let ports = Some(vec![port]);
+        let spec = NetworkPolicySpec {
+            policy_types: Some(types.clone()),
+            ingress: Some(vec![IngressRule { ports: ports.clone(), ..IngressRule::default() }]),
+            egress: Some(vec![EgressRule { ports, ..EgressRule::default() }]),
+            ..NetworkPolicySpec::default()
+        };
+        events.push(Event::Policy(name_in_a(&format!("n{number}")), spec));
+    }
+    node.tell(&events).await;
+    node
+}
+
+fn name_in_a(name: &str) -> Name {
+    Name { namespace: "a".to_owned(), name: name.to_owned() }
+}
+
+/// What is wrong with packets from one pod to the other: what the policies allow, and ports beside that.
+fn wrong_of_many(switch: &mut Switch, node: &Node) -> Option<String> {
+    let to: [IpAddr; 2] = ["10.0.0.3".parse().unwrap(), "fd00::3".parse().unwrap()];
+    let ports = TOLD.into_iter().map(|number| 1000 + number).chain([999, 1000 + MANY]);
+    let probes: Vec<Probe> = ports
+        .flat_map(|port| to.map(|to| (to, port)))
+        .map(|(to, port)| Probe {
+            way: Way::Out(name_in_a("p0"), to),
+            ipv4: to.is_ipv4(),
+            traffic: Traffic::Port(Protocol::Tcp, port),
+            state: "trk,new",
+        })
+        .collect();
+    let passing = probes.iter().filter(|probe| matches!(probe.expected(node), Fate::Passes(_)));
+    assert_eq!(passing.count(), 2 * TOLD.len());
+    // The rest is thousands of lines.
+    let brief = |what: String| what.lines().take(2).collect::<Vec<_>>().join("\n");
+    wrong(switch, node, &probes).map(brief)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_a_thousand_policies_of_a_pod_is_asked() {
+    if let Some(why) = switch::obstacle() {
+        println!("SKIPPED: {why}");
+        return;
+    }
+    let mut switch = Switch::start();
+    for direction in Direction::ALL {
+        let node = with_many(&switch, &[direction]).await;
+        assert_eq!(wrong_of_many(&mut switch, &node), None, "{direction:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the part of the sender's chain is still in its register when the receiver's begins"]
+async fn each_of_a_thousand_policies_is_asked_at_both_ends_on_one_node() {
+    if let Some(why) = switch::obstacle() {
+        println!("SKIPPED: {why}");
+        return;
+    }
+    let mut switch = Switch::start();
+    let node = with_many(&switch, &Direction::ALL).await;
+    assert_eq!(wrong_of_many(&mut switch, &node), None);
 }
