@@ -9,6 +9,7 @@ mod node;
 mod probe;
 mod switch;
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -30,10 +31,10 @@ use switch::Switch;
 
 /// How long clusters are made for.
 const SECONDS: u64 = 10;
-/// How many packets are asked about after each thing that happens.
-const SOME: usize = 400;
-/// How many shorter histories are tried when one has failed.
-const SHORTER: usize = 300;
+/// How many packets are asked about after each thing that happens, besides those that it matters to.
+const SOME: usize = 120;
+/// How long shorter histories are tried when one has failed.
+const SHORTENING: Duration = Duration::from_secs(30);
 
 fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
@@ -44,7 +45,7 @@ fn runner(seed: u64) -> TestRunner {
 /// A cluster and what happens to it: things that happen at once are told at once, and no two pods claim one address
 /// afterwards.
 fn history(runner: &mut TestRunner) -> Vec<Vec<Event>> {
-    let strategy = (generate::clusters(), generate::steps(2..6));
+    let strategy = (generate::clusters(), generate::steps(4..16));
     let (start, steps): (Cluster, Vec<Step>) = strategy.new_tree(runner).unwrap().current();
     let mut cluster = Cluster::default();
     let told = |cluster: &mut Cluster, events: Vec<Event>| {
@@ -64,8 +65,8 @@ fn history(runner: &mut TestRunner) -> Vec<Vec<Event>> {
     history
 }
 
-/// Plays a history; what is wrong after one of its parts. Asks about some packets each time if it is given something
-/// that chooses, else about all.
+/// Plays a history; what is wrong after one of its parts. If it is given something that chooses, it asks each time about
+/// packets that have just got another fate and some others, else about all.
 async fn play(
     switch: &mut Switch,
     history: &[Vec<Event>],
@@ -73,14 +74,23 @@ async fn play(
 ) -> (usize, Option<String>) {
     let mut node = Node::new(switch.session().await).await;
     let mut asked = 0;
+    let mut before: HashMap<Probe, Fate> = HashMap::new();
     for (number, events) in history.iter().enumerate() {
         node.tell(events).await;
-        let mut probes = probe::all(&node);
-        if let Some(runner) = &mut choose
-            && probes.len() > SOME
-        {
-            probes = subsequence(probes, SOME).new_tree(runner).unwrap().current();
-        }
+        let all = probe::all(&node);
+        let now: HashMap<Probe, Fate> =
+            all.iter().map(|probe| (probe.clone(), probe.expected(&node))).collect();
+        let probes = match &mut choose {
+            Some(runner) => {
+                let changed = |probe: &Probe| before.get(probe).is_some_and(|fate| *fate != now[probe]);
+                let (mut probes, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(changed);
+                let count = SOME.min(rest.len());
+                probes.extend(subsequence(rest, count).new_tree(runner).unwrap().current());
+                probes
+            }
+            None => all,
+        };
+        before = now;
         asked += probes.len();
         if let Some(what) = wrong(switch, &node, &probes) {
             return (asked, Some(format!("after part {number}: {what}")));
@@ -92,13 +102,12 @@ async fn play(
 /// The history without what it fails without as well.
 async fn shortened(switch: &mut Switch, mut history: Vec<Vec<Event>>) -> (Vec<Vec<Event>>, Option<String>) {
     let mut last = play(switch, &history, None).await.1;
-    let mut tried = 0;
+    let begin = Instant::now();
     for part in (0..history.len()).rev() {
         for event in (0..history[part].len()).rev() {
             let mut shorter = history.clone();
             shorter[part].remove(event);
-            tried += 1;
-            if tried > SHORTER {
+            if begin.elapsed() > SHORTENING {
                 return (history, last);
             }
             if let (_, Some(what)) = play(switch, &shorter, None).await {

@@ -13,7 +13,7 @@ use crate::node::{GATEWAYS, Node, REMOTE};
 use crate::switch::{LOCAL, Switch, TUNNEL};
 
 /// Who sends to whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Way {
     /// A pod of this node to anybody.
     Out(Name, IpAddr),
@@ -24,7 +24,7 @@ pub(crate) enum Way {
 }
 
 /// A packet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Probe {
     pub(crate) way: Way,
     pub(crate) ipv4: bool,
@@ -58,13 +58,14 @@ pub(crate) fn all(node: &Node) -> Vec<Probe> {
     let peers = generate::addresses(&node.cluster);
     let mut probes = Vec::new();
     let mut add = |way: &Way, ipv4: bool| {
-        for traffic in TRAFFIC {
+        let mut add = |traffic, state| probes.push(Probe { way: way.clone(), ipv4, traffic, state });
+        for (number, traffic) in TRAFFIC.into_iter().enumerate() {
             // The one is a connection's first packet, the other a later one: policies ask neither.
-            let state = ["trk,new", "trk,est"][probes.len() % 2];
-            probes.push(Probe { way: way.clone(), ipv4, traffic, state });
+            add(traffic, ["trk,new", "trk,est"][(number + usize::from(ipv4)) % 2]);
         }
-        let state = ["trk,est,rpl", "trk,new,rel"][probes.len() % 3 % 2];
-        probes.push(Probe { way: way.clone(), ipv4, traffic: TRAFFIC[probes.len() % 7], state });
+        add(TRAFFIC[0], "trk,est,rpl");
+        add(TRAFFIC[TRAFFIC.len() - 1], "trk,new,rel");
+        add(Traffic::Port(Protocol::Sctp, 80), "trk,est,rpl");
     };
     for pod in node.ports.keys() {
         for ipv4 in [true, false] {
