@@ -59,8 +59,15 @@ pub fn neighbour(
     ipv6(source, destination, ICMPV6, 2, body)
 }
 
-/// An IPv6 packet whose payload has its checksum at `at`.
-fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, at: usize, mut payload: Vec<u8>) -> Vec<u8> {
+/// An IPv6 packet (RFC 8200) whose payload has its checksum at `at`.
+#[must_use]
+pub fn ipv6(
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    protocol: u8,
+    at: usize,
+    mut payload: Vec<u8>,
+) -> Vec<u8> {
     let len = length(0, &payload);
     let addresses = [source.octets(), destination.octets()].concat();
     // RFC 8200 section 8.1: the pseudo-header.
