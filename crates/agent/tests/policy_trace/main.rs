@@ -322,7 +322,6 @@ async fn each_of_a_thousand_policies_of_a_pod_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the part of the sender's chain is still in its register when the receiver's begins"]
 async fn each_of_a_thousand_policies_is_asked_at_both_ends_on_one_node() {
     if let Some(why) = switch::obstacle() {
         println!("SKIPPED: {why}");
