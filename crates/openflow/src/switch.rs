@@ -73,6 +73,10 @@ pub struct SwitchConfig {
 }
 
 impl SwitchConfig {
+    /// Fragments match `ip_frag`, and the first of a packet its ports (`ovs-ofctl(8)`, `set-frags nx-match`). Without it
+    /// no fragment has ports. Nothing goes to the controller because no flow matches.
+    pub const MATCH_FRAGMENTS: Self = Self { flags: 3, miss_send_len: 0 };
+
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { flags: r.u16()?, miss_send_len: r.u16()? })
     }

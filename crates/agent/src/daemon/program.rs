@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::{Change, Cookie, Table};
-use openflow::{Flow, FlowMod, FlowRequest, Message, MultipartReply, MultipartRequest};
+use openflow::{Flow, FlowMod, FlowRequest, Message, MultipartReply, MultipartRequest, SwitchConfig};
 use ovs::openflow::{BundleError, Session, SessionError};
 use ovsdb::tables::Interface;
 use ovsdb::{Condition, Mutation, OpResult, Operation, TableRow as _};
@@ -50,6 +50,10 @@ impl Daemon {
     /// Reads the switch's flows, without which nothing can be programmed.
     async fn read_again(&mut self, session: &Session) -> bool {
         self.state.set_userspace(self.datapath == Some(Datapath::Netdev));
+        if let Err(error) = session.configure(SwitchConfig::MATCH_FRAGMENTS).await {
+            self.trouble("SwitchNotConfigured", format!("cannot have the switch match fragments: {error}"));
+            return false;
+        }
         match self.tracks_sctp(session).await {
             Ok(tracks) => self.state.set_tracks_sctp(tracks),
             Err(error) => debug!(%error, "the switch does not say what it is"),

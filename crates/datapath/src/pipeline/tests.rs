@@ -162,7 +162,7 @@ mod policies {
         let udp = PortMatch { protocol: Protocol::Udp, value: 53, mask: 0xffff };
         let rule = |ports| Rule { index: 0, peers: Peers::Anyone, ports };
         let rules = vec![rule(Ports::Some(vec![udp, tcp(0, 0)]))];
-        let apart = Families { ipv4: true, ipv6: false, fragments: true };
+        let apart = Families { fragments: true, ..BOTH };
         insta::assert_snapshot!(render(&verdict(PolicyId(1), &Verdict { rules }, apart)));
     }
 

@@ -48,6 +48,9 @@ pub fn verdict(id: PolicyId, verdict: &Verdict, families: Families) -> Vec<Flow>
 
 /// The bit of `ip_frag` that fragments other than the first have (`ovs-fields(7)`).
 const LATER_FRAGMENT: u128 = 2;
+const IPV4: u128 = 0x0800;
+const IPV6: u128 = 0x86dd;
+const FRAGMENT_HEADER: u128 = 44;
 
 /// Alternatives, each a list of conditions: one of them must hold.
 type Dimension = Vec<Condition>;
@@ -117,26 +120,28 @@ impl Compiler {
         if self.families.fragments {
             // Where all ports count, fragments do anyway.
             let some = ports.iter().filter(|port| port.mask != 0).map(|port| port.protocol);
-            let protocols: BTreeSet<Protocol> = some.collect();
-            for protocol in protocols {
-                let all = PortMatch { protocol, value: 0, mask: 0 };
-                let later = (Field::IpFrag, LATER_FRAGMENT, LATER_FRAGMENT);
-                dimension.extend(self.port(all).map(|mut condition| {
-                    condition.push(later);
-                    condition
-                }));
-            }
+            dimension.extend(self.later_fragments(&some.collect()));
         }
         Some(dimension)
     }
 
+    /// Fragments other than the first of packets of these protocols. Open vSwitch does not tell the protocol of IPv6's:
+    /// it has the number of the fragment header (RFC 8200 section 4.5).
+    fn later_fragments(&self, protocols: &BTreeSet<Protocol>) -> Dimension {
+        let later = (Field::IpFrag, LATER_FRAGMENT, LATER_FRAGMENT);
+        let ipv4 = protocols.iter().filter(|_| self.families.ipv4).map(|protocol| {
+            let (number, _) = of_protocol(*protocol);
+            vec![(Field::EthType, IPV4, u128::MAX), (Field::IpProto, number, u128::MAX), later]
+        });
+        let ipv6 = (self.families.ipv6 && !protocols.is_empty()).then(|| {
+            vec![(Field::EthType, IPV6, u128::MAX), (Field::IpProto, FRAGMENT_HEADER, u128::MAX), later]
+        });
+        ipv4.chain(ipv6).collect()
+    }
+
     fn port(&self, port: PortMatch) -> impl Iterator<Item = Condition> {
-        let (number, field) = match port.protocol {
-            Protocol::Tcp => (6, Field::TcpDst),
-            Protocol::Udp => (17, Field::UdpDst),
-            Protocol::Sctp => (132, Field::SctpDst),
-        };
-        let families = [(self.families.ipv4, 0x0800), (self.families.ipv6, 0x86dd)];
+        let (number, field) = of_protocol(port.protocol);
+        let families = [(self.families.ipv4, IPV4), (self.families.ipv6, IPV6)];
         families.into_iter().filter(|(on, _)| *on).map(move |(_, ethertype)| {
             vec![
                 (Field::EthType, ethertype, u128::MAX),
@@ -156,6 +161,15 @@ impl Compiler {
             flow(table, DIMENSION, matching, Cookie::policy(self.id)).actions(conjunctions)
         });
         rules.chain(dimensions).collect()
+    }
+}
+
+/// A protocol's number, and the field of its destination ports.
+const fn of_protocol(protocol: Protocol) -> (u128, Field) {
+    match protocol {
+        Protocol::Tcp => (6, Field::TcpDst),
+        Protocol::Udp => (17, Field::UdpDst),
+        Protocol::Sctp => (132, Field::SctpDst),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use openflow::{
     BundleAdd, BundleControl, BundleControlType, BundleFlags, DecodeError, EncodeError, ErrorReason,
-    FlowRequest, FlowStats, Frame as Decoded, Group, Message, MultipartReply, MultipartRequest,
+    FlowRequest, FlowStats, Frame as Decoded, Group, Message, MultipartReply, MultipartRequest, SwitchConfig,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,6 +89,25 @@ impl Session {
     /// As [`Session::request`].
     pub async fn barrier(&self) -> Result<(), SessionError> {
         self.request(&Message::BarrierRequest).await.map(|_| ())
+    }
+
+    /// Sets the switch's configuration, such as what it does with fragments. It holds for all connections, until
+    /// ovs-vswitchd is restarted.
+    ///
+    /// # Errors
+    /// As [`Session::request`].
+    pub async fn configure(&self, config: SwitchConfig) -> Result<(), SessionError> {
+        let encoded = encode(&Message::SetConfig(config))?;
+        let sends = [|xid| with_xid(&encoded, xid)];
+        let mut batch = self.connection.batch(sends).await.map_err(refused)?;
+        self.barrier().await?;
+        match batch.errors().into_iter().next() {
+            None => Ok(()),
+            Some((_, frame)) => match decode(&frame)? {
+                Message::Error(error) => Err(SessionError::Refused(error.reason)),
+                _ => Err(SessionError::Unexpected { request: "a configuration" }),
+            },
+        }
     }
 
     /// Applies all of `messages` (changes of flows, groups, meters) or none, in their order, so that no packet sees a
