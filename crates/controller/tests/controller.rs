@@ -175,16 +175,22 @@ async fn a_node_whose_addresses_cannot_be_used_is_told_why() {
             .await;
     }
     let events: Api<Event> = Api::all(cluster.client.clone());
-    let all = events.list(&ListParams::default()).await.unwrap();
-    let told = |reason: &str, text: &str| {
-        all.iter().any(|event| {
+    // Each is told after the condition is set.
+    for (reason, text) in [
+        ("NoPodCIDR", "--allocate-node-cidrs"),
+        ("PodCIDROutsideClusterCIDR", "10.9.0.0/24"),
+        ("PodCIDROverlap", "Node first"),
+    ] {
+        let told = |event: &Event| {
             event.reason.as_deref() == Some(reason)
                 && event.note.as_deref().is_some_and(|note| note.contains(text))
-        })
-    };
-    assert!(told("NoPodCIDR", "--allocate-node-cidrs"), "{all:#?}");
-    assert!(told("PodCIDROutsideClusterCIDR", "10.9.0.0/24"));
-    assert!(told("PodCIDROverlap", "Node first"));
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !events.list(&ListParams::default()).await.unwrap().iter().any(told) {
+            assert!(Instant::now() < deadline, "no Event {reason} says {text}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
     // When the first one goes, the second may have it.
     cluster.nodes().delete("first", &DeleteParams::default()).await.unwrap();
     cluster.until("second", "it is accepted", is_valid).await;
