@@ -323,9 +323,11 @@ async fn metadata_watchers_get_metadata_alone() {
 async fn a_reflector_holds_what_the_server_holds() {
     let c = Cluster::start().await;
     let (reader, writer) = reflector::store();
-    let stream = watcher(Api::<Node>::all(c.client()), watcher::Config::default());
+    // With a pause between attempts: when the test is over, the server ends before the watcher does, and one that tries again
+    // without ever waiting would keep the runtime from ending.
+    let stream = watcher(Api::<Node>::all(c.client()), watcher::Config::default()).default_backoff();
     let stream = reflector(writer, stream).applied_objects();
-    tokio::spawn(stream.for_each(|_| std::future::ready(())));
+    let following = tokio::spawn(stream.for_each(|_| std::future::ready(())));
     soon(reader.wait_until_ready()).await.unwrap();
     for i in 0..50 {
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": format!("n{i}")}});
@@ -337,6 +339,7 @@ async fn a_reflector_holds_what_the_server_holds() {
         }
     })
     .await;
+    following.abort();
 }
 
 #[tokio::test]
