@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
-use openflow::{Flow, FlowKey};
+use openflow::{Flow, FlowKey, FlowMod, Message};
 
 /// One change to the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// What is sent to the switch for it.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        Message::FlowMod(match self {
+            Self::Put(flow) => FlowMod::add((**flow).clone()),
+            Self::Delete(key) => FlowMod::delete_strict(key.table, key.priority, key.matching.clone()),
+        })
+    }
+
     /// The flow it is about.
     #[must_use]
     pub fn key(&self) -> FlowKey {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::{Change, Cookie, Table};
-use openflow::{Flow, FlowMod, FlowRequest, Message, MultipartReply, MultipartRequest, SwitchConfig};
+use openflow::{Flow, FlowRequest, MultipartReply, MultipartRequest, SwitchConfig};
 use ovs::openflow::{BundleError, Session, SessionError};
 use ovsdb::tables::Interface;
 use ovsdb::{Condition, Mutation, OpResult, Operation, TableRow as _};
@@ -81,7 +81,7 @@ impl Daemon {
         self.refused.clear();
         while !changes.is_empty() {
             let begun = Instant::now();
-            match session.bundle(changes.iter().map(message).collect()).await {
+            match session.bundle(changes.iter().map(Change::message).collect()).await {
                 Ok(()) => {
                     self.metrics.bundle_seconds.observe(begun.elapsed().as_secs_f64());
                     self.metrics.changes.inc_by(changes.len().try_into().unwrap_or(u64::MAX));
@@ -193,11 +193,4 @@ fn learned(flow: &Flow) -> bool {
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-fn message(change: &Change) -> Message {
-    Message::FlowMod(match change {
-        Change::Put(flow) => FlowMod::add((**flow).clone()),
-        Change::Delete(key) => FlowMod::delete_strict(key.table, key.priority, key.matching.clone()),
-    })
 }

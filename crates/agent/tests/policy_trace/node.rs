@@ -194,7 +194,7 @@ impl Node {
         self.state.compile();
         let changes = self.state.store().changes();
         if !changes.is_empty() {
-            self.session.bundle(changes.iter().map(message).collect()).await.unwrap();
+            self.session.bundle(changes.iter().map(Change::message).collect()).await.unwrap();
             self.state.store().acknowledge(&changes);
         }
         let put = changes.iter().filter_map(|change| match change {
@@ -220,11 +220,4 @@ fn row(number: u32, port: &PodPort) -> (Uuid, Interface) {
         ..Interface::default()
     };
     (Uuid::from_bytes(id), row)
-}
-
-fn message(change: &Change) -> Message {
-    Message::FlowMod(match change {
-        Change::Put(flow) => FlowMod::add((**flow).clone()),
-        Change::Delete(key) => FlowMod::delete_strict(key.table, key.priority, key.matching.clone()),
-    })
 }

@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use api::NodeConfig;
 use datapath::Change;
 use ipam::PodPort;
-use openflow::{FlowMod, Message};
 use ovs::openflow::Session;
 use ovsdb::tables::Interface;
 use ovsdb::{RowChange, Uuid};
@@ -107,7 +106,7 @@ impl Node {
         self.state.compile();
         let changes = self.state.store().changes();
         if !changes.is_empty() {
-            self.session.bundle(changes.iter().map(message).collect()).await?;
+            self.session.bundle(changes.iter().map(Change::message).collect()).await?;
             self.state.store().acknowledge(&changes);
         }
         Ok(changes.len())
@@ -120,11 +119,4 @@ impl Node {
 
 fn reference(name: &Name) -> PodRef {
     PodRef { namespace: name.namespace.clone(), name: name.name.clone() }
-}
-
-fn message(change: &Change) -> Message {
-    Message::FlowMod(match change {
-        Change::Put(flow) => FlowMod::add((**flow).clone()),
-        Change::Delete(key) => FlowMod::delete_strict(key.table, key.priority, key.matching.clone()),
-    })
 }
