@@ -6,6 +6,7 @@
 //! |    0x6b76     |   kind   |  reason, or hash of the owner's name   |
 //! +---------------+----------+----------------------------------------+
 //!                                 policies: 39  policy id  8 7  rule  0
+//!                                 Services:        23  set id            0
 //! ```
 //!
 //! They are derived from what they stand for, so a restarted daemon gives every flow the cookie it already has.
@@ -13,6 +14,7 @@
 use std::fmt;
 
 use policy::rules::{Direction, PolicyId};
+use service::lb::SetId;
 
 /// `kv`: in the cookie of every flow of ours.
 const MAGIC: u64 = 0x6b76;
@@ -49,11 +51,17 @@ pub enum DropReason {
     Unmatched = 8,
     /// Connection tracking cannot make sense of it.
     Invalid = 9,
+    /// An address of the Services' CIDR that no Service has, or a protocol without ports to one.
+    NoSuchService = 10,
+    /// A Service that only takes endpoints of this node, which has none.
+    NoLocalEndpoint = 11,
+    /// A load balancer's address, from a client that is not among those who may use it.
+    SourceNotAllowed = 12,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::UnknownSource,
         Self::Spoofed,
         Self::NeighbourIgnored,
@@ -63,6 +71,9 @@ impl DropReason {
         Self::NotForThisNode,
         Self::Unmatched,
         Self::Invalid,
+        Self::NoSuchService,
+        Self::NoLocalEndpoint,
+        Self::SourceNotAllowed,
     ];
 }
 
@@ -78,6 +89,9 @@ impl fmt::Display for DropReason {
             Self::NotForThisNode => "not for this node",
             Self::Unmatched => "unmatched",
             Self::Invalid => "invalid for connection tracking",
+            Self::NoSuchService => "no such Service",
+            Self::NoLocalEndpoint => "no endpoint on this node",
+            Self::SourceNotAllowed => "source not allowed",
         })
     }
 }
@@ -92,6 +106,7 @@ impl Cookie {
     const IDENTITY: u64 = 7;
     const CLASS: u64 = 8;
     const LEARNED: u64 = 9;
+    const SERVICE: u64 = 10;
     /// Bits of the rule in a policy's cookie.
     const RULE_BITS: u32 = 8;
     /// Stands for every rule from this one on.
@@ -113,6 +128,12 @@ impl Cookie {
     #[must_use]
     pub fn remote(name: &str) -> Self {
         Self::new(Self::REMOTE, hash(name))
+    }
+
+    /// A flow of the set with this id: of its frontends and its endpoints.
+    #[must_use]
+    pub const fn service(set: SetId) -> Self {
+        Self::new(Self::SERVICE, set.0 as u64)
     }
 
     /// A flow that drops.

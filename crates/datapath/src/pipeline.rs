@@ -6,6 +6,9 @@
 //! | spoof-guard | 110, 105, 100 | a pod's solicitations; any other neighbour discovery; its packets |
 //! | neighbour | 110, 100, 10 | what is not answered; what is; everything else goes on |
 //! | connection-state | 300, 200, 100, 0 | invalid; protocols tracked by learned flows; replies; everything else |
+//! | service, node-port | 210, 200, 190, 150, 100, 90 | frontends: from outside, any, not allowed; own addresses; nobody's |
+//! | select, part, endpoint | 100, 10 | sets and their parts; an endpoint that is kept; a new one |
+//! | masquerade, refuse | 300, 200, 150, 100, 0 | hairpins; clients that keep their address; own processes; others from the host |
 //! | egress, ingress | 200, 150, 100 | what no policy is asked about; the pod's own node; chains |
 //! | verdict | 300, 200, 100 | allowed already; rules; dimensions of rules |
 //! | egress-end, ingress-end | 100, 0 | allowed; not |
@@ -19,9 +22,11 @@
 
 mod classify;
 mod conntrack;
+mod masquerade;
 mod neighbour;
 mod policy;
 mod route;
+pub mod service;
 mod spoof_guard;
 #[cfg(test)]
 mod tests;
@@ -46,6 +51,11 @@ pub fn node(node: &Node) -> Vec<Flow> {
     flows.extend(spoof_guard::node(node));
     flows.extend(neighbour::node(node));
     flows.extend(conntrack::node(node));
+    if let Some(nets) = node.services {
+        flows.extend(service::node(node, nets));
+        flows.extend(masquerade::node(node));
+        flows.extend(masquerade::output());
+    }
     flows.extend(policy::node(node));
     flows.extend(route::node(node));
     flows.extend(output());
@@ -72,6 +82,7 @@ pub fn port(port: &Port) -> Vec<Flow> {
     let mut flows = classify::port(port);
     flows.extend(spoof_guard::port(port));
     flows.extend(neighbour::port(port));
+    flows.extend(masquerade::port(port));
     flows.extend(route::port(port));
     flows
 }

@@ -7,56 +7,121 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
-use openflow::{Flow, FlowKey, FlowMod, Message};
+use openflow::{Flow, FlowKey, FlowMod, Group, GroupMod, Message};
+
+/// What a switch can be made to have: flows and groups.
+pub trait Item: Clone + Debug + Eq {
+    /// What there is one of in the switch.
+    type Key: Clone + Debug + Eq + Hash;
+
+    /// Its key.
+    fn key(&self) -> Self::Key;
+
+    /// Stands for everything of it but its key. Eight bytes per item of the switch, instead of a copy of it.
+    fn fingerprint(&self) -> u64;
+
+    /// Adds it, in place of one with the same key if there is any.
+    fn put(&self) -> Message;
+
+    /// Deletes exactly the one of this key.
+    fn delete(key: &Self::Key) -> Message;
+}
+
+impl Item for Flow {
+    type Key = FlowKey;
+
+    fn key(&self) -> FlowKey {
+        Self::key(self)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        print(&(self.cookie, &self.instructions, self.idle_timeout, self.hard_timeout, self.flags))
+    }
+
+    fn put(&self) -> Message {
+        Message::FlowMod(FlowMod::add(self.clone()))
+    }
+
+    fn delete(key: &FlowKey) -> Message {
+        Message::FlowMod(FlowMod::delete_strict(key.table, key.priority, key.matching.clone()))
+    }
+}
+
+impl Item for Group {
+    type Key = u32;
+
+    fn key(&self) -> u32 {
+        self.id
+    }
+
+    fn fingerprint(&self) -> u64 {
+        print(self)
+    }
+
+    fn put(&self) -> Message {
+        Message::GroupMod(GroupMod::add_or_modify(self.clone()))
+    }
+
+    fn delete(key: &u32) -> Message {
+        Message::GroupMod(GroupMod::delete(*key))
+    }
+}
+
+fn print(content: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// One change to the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Add the flow, in place of one with the same key if there is any.
-    Put(Arc<Flow>),
-    /// Delete exactly this flow.
-    Delete(Arc<FlowKey>),
+pub enum Change<T: Item = Flow> {
+    /// Add the item, in place of one with the same key if there is any.
+    Put(Arc<T>),
+    /// Delete exactly this one.
+    Delete(Arc<T::Key>),
 }
 
-impl Change {
+impl<T: Item> Change<T> {
     /// What is sent to the switch for it.
     #[must_use]
     pub fn message(&self) -> Message {
-        Message::FlowMod(match self {
-            Self::Put(flow) => FlowMod::add((**flow).clone()),
-            Self::Delete(key) => FlowMod::delete_strict(key.table, key.priority, key.matching.clone()),
-        })
+        match self {
+            Self::Put(item) => item.put(),
+            Self::Delete(key) => T::delete(key),
+        }
     }
 
-    /// The flow it is about.
+    /// What it is about.
     #[must_use]
-    pub fn key(&self) -> FlowKey {
+    pub fn key(&self) -> T::Key {
         match self {
-            Self::Put(flow) => flow.key(),
+            Self::Put(item) => item.key(),
             Self::Delete(key) => (**key).clone(),
         }
     }
 }
 
-/// Flows, wanted and present. `O` names who wants them.
+/// Items, wanted and present. `O` names who wants them.
 #[derive(Debug)]
-pub struct Store<O> {
-    /// The flow that counts for each key, and who wants it.
-    wanted: HashMap<Arc<FlowKey>, (O, Arc<Flow>)>,
-    /// Flows of others that want the same key and have to wait, oldest first.
-    shadowed: HashMap<Arc<FlowKey>, Vec<(O, Arc<Flow>)>>,
+pub struct Store<O, T: Item = Flow> {
+    /// The item that counts for each key, and who wants it.
+    wanted: HashMap<Arc<T::Key>, (O, Arc<T>)>,
+    /// Items of others that want the same key and have to wait, oldest first.
+    shadowed: HashMap<Arc<T::Key>, Vec<(O, Arc<T>)>>,
     /// What each owner wants.
-    owned: HashMap<O, Vec<Arc<FlowKey>>>,
-    /// What the switch has: a fingerprint of the flow behind each key.
-    present: HashMap<Arc<FlowKey>, u64>,
+    owned: HashMap<O, Vec<Arc<T::Key>>>,
+    /// What the switch has: a fingerprint of the item behind each key.
+    present: HashMap<Arc<T::Key>, u64>,
     /// Keys that may differ.
-    dirty: HashSet<Arc<FlowKey>>,
+    dirty: HashSet<Arc<T::Key>>,
 }
 
-impl<O> Default for Store<O> {
+impl<O, T: Item> Default for Store<O, T> {
     fn default() -> Self {
         Self {
             wanted: HashMap::new(),
@@ -68,20 +133,20 @@ impl<O> Default for Store<O> {
     }
 }
 
-impl<O: Clone + Eq + Hash> Store<O> {
+impl<O: Clone + Eq + Hash, T: Item> Store<O, T> {
     /// Sets what `owner` wants, in place of what it wanted before. When two owners want the same key, the first one
     /// has it until it lets go.
-    pub fn set(&mut self, owner: &O, flows: Vec<Flow>) {
-        let flows: Vec<(Arc<FlowKey>, Arc<Flow>)> =
-            flows.into_iter().map(|flow| (Arc::new(flow.key()), Arc::new(flow))).collect();
-        let kept: HashSet<&FlowKey> = flows.iter().map(|(key, _)| &**key).collect();
+    pub fn set(&mut self, owner: &O, items: Vec<T>) {
+        let items: Vec<(Arc<T::Key>, Arc<T>)> =
+            items.into_iter().map(|item| (Arc::new(item.key()), Arc::new(item))).collect();
+        let kept: HashSet<&T::Key> = items.iter().map(|(key, _)| &**key).collect();
         let old = self.owned.remove(owner).unwrap_or_default();
         for key in old.iter().filter(|key| !kept.contains(&***key)) {
             self.release(owner, key);
         }
-        let keys = flows.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-        for (key, flow) in flows {
-            self.claim(owner, key, flow);
+        let keys = items.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        for (key, item) in items {
+            self.claim(owner, key, item);
         }
         if !keys.is_empty() {
             self.owned.insert(owner.clone(), keys);
@@ -102,19 +167,19 @@ impl<O: Clone + Eq + Hash> Store<O> {
     }
 
     /// What `owner` wants, by key.
-    pub fn keys(&self, owner: &O) -> impl Iterator<Item = &FlowKey> {
+    pub fn keys(&self, owner: &O) -> impl Iterator<Item = &T::Key> {
         self.owned.get(owner).into_iter().flatten().map(|key| &**key)
     }
 
-    /// Who has a flow.
+    /// Who has a item.
     #[must_use]
-    pub fn owner(&self, key: &FlowKey) -> Option<&O> {
+    pub fn owner(&self, key: &T::Key) -> Option<&O> {
         self.wanted.get(key).map(|(owner, _)| owner)
     }
 
-    /// Whether the switch has a flow of this key, be it the wanted one or an older one.
+    /// Whether the switch has a item of this key, be it the wanted one or an older one.
     #[must_use]
-    pub fn is_present(&self, key: &FlowKey) -> bool {
+    pub fn is_present(&self, key: &T::Key) -> bool {
         self.present.contains_key(key)
     }
 
@@ -123,7 +188,7 @@ impl<O: Clone + Eq + Hash> Store<O> {
         self.owned.keys()
     }
 
-    /// How many flows the switch should have.
+    /// How many items the switch should have.
     #[must_use]
     pub fn len(&self) -> usize {
         self.wanted.len()
@@ -135,10 +200,10 @@ impl<O: Clone + Eq + Hash> Store<O> {
         self.wanted.is_empty()
     }
 
-    /// Takes in what the switch really has, and returns at how many flows it differs from what was thought.
-    pub fn read_back(&mut self, flows: impl IntoIterator<Item = Flow>) -> usize {
-        let actual: HashMap<Arc<FlowKey>, u64> =
-            flows.into_iter().map(|flow| (Arc::new(flow.key()), fingerprint(&flow))).collect();
+    /// Takes in what the switch really has, and returns at how many items it differs from what was thought.
+    pub fn read_back(&mut self, items: impl IntoIterator<Item = T>) -> usize {
+        let actual: HashMap<Arc<T::Key>, u64> =
+            items.into_iter().map(|item| (Arc::new(item.key()), item.fingerprint())).collect();
         let mut surprises =
             actual.iter().filter(|(key, print)| self.present.get(*key) != Some(*print)).count();
         surprises += self.present.keys().filter(|key| !actual.contains_key(*key)).count();
@@ -150,13 +215,13 @@ impl<O: Clone + Eq + Hash> Store<O> {
 
     /// What must change in the switch, deletions first: a port number or an address that moves is not claimed twice.
     #[must_use]
-    pub fn changes(&self) -> Vec<Change> {
+    pub fn changes(&self) -> Vec<Change<T>> {
         let mut deletions = Vec::new();
         let mut puts = Vec::new();
         for key in &self.dirty {
             match (self.wanted.get(key), self.present.get(key)) {
-                (Some((_, flow)), present) if present != Some(&fingerprint(flow)) => {
-                    puts.push(Change::Put(flow.clone()));
+                (Some((_, item)), present) if present != Some(&item.fingerprint()) => {
+                    puts.push(Change::Put(item.clone()));
                 }
                 (None, Some(_)) => deletions.push(Change::Delete(key.clone())),
                 _ => {}
@@ -167,16 +232,16 @@ impl<O: Clone + Eq + Hash> Store<O> {
     }
 
     /// The switch has acknowledged all of `changes`.
-    pub fn acknowledge(&mut self, changes: &[Change]) {
+    pub fn acknowledge(&mut self, changes: &[Change<T>]) {
         for change in changes {
             match change {
-                Change::Put(flow) => {
-                    let key = flow.key();
+                Change::Put(item) => {
+                    let key = item.key();
                     let key = match self.wanted.get_key_value(&key) {
                         Some((shared, _)) => shared.clone(),
                         None => Arc::new(key),
                     };
-                    self.present.insert(key, fingerprint(flow));
+                    self.present.insert(key, item.fingerprint());
                 }
                 Change::Delete(key) => {
                     self.present.remove(key);
@@ -185,29 +250,29 @@ impl<O: Clone + Eq + Hash> Store<O> {
         }
         let (wanted, present) = (&self.wanted, &self.present);
         self.dirty
-            .retain(|key| wanted.get(key).map(|(_, flow)| fingerprint(flow)) != present.get(key).copied());
+            .retain(|key| wanted.get(key).map(|(_, item)| item.fingerprint()) != present.get(key).copied());
     }
 
-    fn claim(&mut self, owner: &O, key: Arc<FlowKey>, flow: Arc<Flow>) {
+    fn claim(&mut self, owner: &O, key: Arc<T::Key>, item: Arc<T>) {
         match self.wanted.get_mut(&key) {
             Some((holder, _)) if holder != owner => {
                 let waiting = self.shadowed.entry(key).or_default();
                 match waiting.iter_mut().find(|(other, _)| other == owner) {
-                    Some((_, old)) => *old = flow,
-                    None => waiting.push((owner.clone(), flow)),
+                    Some((_, old)) => *old = item,
+                    None => waiting.push((owner.clone(), item)),
                 }
                 return;
             }
-            Some((_, old)) if *old == flow => return,
-            Some((_, old)) => *old = flow,
+            Some((_, old)) if *old == item => return,
+            Some((_, old)) => *old = item,
             None => {
-                self.wanted.insert(key.clone(), (owner.clone(), flow));
+                self.wanted.insert(key.clone(), (owner.clone(), item));
             }
         }
         self.dirty.insert(key);
     }
 
-    fn release(&mut self, owner: &O, key: &Arc<FlowKey>) {
+    fn release(&mut self, owner: &O, key: &Arc<T::Key>) {
         if self.wanted.get(key).is_some_and(|(holder, _)| holder == owner) {
             self.wanted.remove(key);
             self.dirty.insert(key.clone());
@@ -222,11 +287,4 @@ impl<O: Clone + Eq + Hash> Store<O> {
             self.shadowed.remove(key);
         }
     }
-}
-
-/// Stands for everything of a flow but its key. Eight bytes per flow of the switch, instead of a copy of it.
-fn fingerprint(flow: &Flow) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (flow.cookie, &flow.instructions, flow.idle_timeout, flow.hard_timeout, flow.flags).hash(&mut hasher);
-    hasher.finish()
 }

@@ -20,6 +20,26 @@ pub enum Table {
     ConnectionState = 31,
     /// Looked up: replies of protocols that the datapath does not track by ports. Its flows are learned.
     LearnedReplies = 32,
+    /// By destination: which Service, and so which set of endpoints.
+    Service = 40,
+    /// By destination port, for what was sent to a node port.
+    NodePort = 41,
+    /// Looked up: the endpoint that a client is to keep. Its flows are learned.
+    Affinity = 42,
+    /// What becomes of connections to a set: one of its endpoints, a refusal, or nothing.
+    Select = 43,
+    /// One of the parts of a large set.
+    Part = 44,
+    /// The endpoint that the client keeps, or a new one that it will keep.
+    Endpoint = 45,
+    /// Hides the client of a Service from the endpoint where the answers would not come back otherwise.
+    Masquerade = 46,
+    /// Connections that nobody takes: they are handed to the host, which says so.
+    Refuse = 47,
+    /// On to the host, with the mark that it refuses by.
+    Refused = 48,
+    /// Hides the sender behind the node's masquerade address.
+    Hide = 49,
     /// Pods whose egress policies isolate: their chains.
     Egress = 50,
     /// Looked up: who the destination is.
@@ -64,7 +84,7 @@ pub enum Table {
 
 impl Table {
     /// All tables, by number.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 37] = [
         Self::Classify,
         Self::SpoofGuard,
         Self::Neighbour,
@@ -72,6 +92,16 @@ impl Table {
         Self::Conntrack,
         Self::ConnectionState,
         Self::LearnedReplies,
+        Self::Service,
+        Self::NodePort,
+        Self::Affinity,
+        Self::Select,
+        Self::Part,
+        Self::Endpoint,
+        Self::Masquerade,
+        Self::Refuse,
+        Self::Refused,
+        Self::Hide,
         Self::Egress,
         Self::EgressPeer,
         Self::Identity,
@@ -97,7 +127,7 @@ impl Table {
     /// Whether its flows are the switch's own, made by flows of ours that learn: they are not the daemon's to compare.
     #[must_use]
     pub const fn is_learned(number: u8) -> bool {
-        number == Self::LearnedReplies.number()
+        number == Self::LearnedReplies.number() || number == Self::Affinity.number()
     }
 
     /// Its number.
@@ -117,6 +147,16 @@ impl Table {
             Self::Conntrack => "conntrack",
             Self::ConnectionState => "connection-state",
             Self::LearnedReplies => "learned-replies",
+            Self::Service => "service",
+            Self::NodePort => "node-port",
+            Self::Affinity => "affinity",
+            Self::Select => "select",
+            Self::Part => "part",
+            Self::Endpoint => "endpoint",
+            Self::Masquerade => "masquerade",
+            Self::Refuse => "refuse",
+            Self::Refused => "refused",
+            Self::Hide => "hide",
             Self::Egress => "egress",
             Self::EgressPeer => "egress-peer",
             Self::Identity => "identity",

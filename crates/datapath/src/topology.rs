@@ -19,6 +19,9 @@ pub const HOST_ROUTER_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 107, 118);
 /// IPv6 address of that next hop.
 pub const HOST_ROUTER_IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x6b76, 1);
 
+/// Source MAC of packets that the host is to refuse.
+pub const REFUSED_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 4]);
+
 /// MAC of the bridge's own interface, on every node.
 pub const GATEWAY_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 2]);
 
@@ -43,6 +46,30 @@ pub struct Node {
     /// Whether connection tracking tells associations of SCTP apart by their ports. Open vSwitch's userspace datapath
     /// did not before 3.2.
     pub tracks_sctp: bool,
+    /// Addresses of Services, if the bridge is their proxy.
+    pub services: Option<ServiceNets>,
+}
+
+/// Addresses of Services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceNets {
+    /// IPv4.
+    pub ipv4: Option<Ipv4Net>,
+    /// IPv6.
+    pub ipv6: Option<Ipv6Net>,
+}
+
+/// The address of a node's pod CIDR that stands for senders which are hidden from the receiver: the first, which no pod
+/// has.
+#[must_use]
+pub fn masquerade_address(pods: IpNet) -> IpAddr {
+    pods.network()
+}
+
+/// The address of a node's pod CIDR that the host sends packets to node ports to: the last, which no pod has.
+#[must_use]
+pub fn node_port_address(pods: IpNet) -> IpAddr {
+    pods.broadcast()
 }
 
 /// A port of the bridge with a pod behind it.

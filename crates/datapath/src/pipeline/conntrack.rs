@@ -7,7 +7,7 @@
 //! that is allowed would let any other pass as its reply. There, what an allowed association's replies look like is
 //! learned as a flow of its own, ports included.
 
-use openflow::{Action, Ct, CtState, Field, Flow, Learn, LearnFlags, LearnSpec, Match};
+use openflow::{Action, Ct, CtState, Field, Flow, Learn, LearnFlags, LearnSpec, Match, Nat};
 
 use super::flow;
 use crate::topology::Node;
@@ -26,9 +26,13 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         |table: Table, priority: u16, matching: Match| flow(table, priority, matching, Cookie::fixed());
     let reply = || Action::load(fields::REPLY, 1u8);
     let egress = Table::Egress.number();
+    // With Services, packets are translated as their connections are, and new connections may be to one.
+    let proxy = node.services.is_some();
+    let next = if proxy { Table::Service.number() } else { egress };
     let mut flows = Vec::new();
     for family in families() {
         let track = Ct::track(fields::CT_ZONE, Table::ConnectionState.number());
+        let track = if proxy { track.nat(Nat::restore()) } else { track };
         flows.push(fixed(Table::Conntrack, 100, family.clone()).action(track));
         let new = family.clone().ct_state(CtState::TRK | CtState::NEW, CtState::EMPTY);
         let commit = fixed(Table::Commit, 100, new).action(Ct::commit(fields::CT_ZONE));
@@ -41,13 +45,13 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         flows.push(fixed(Table::ConnectionState, 100, known(state)).actions([reply()]).goto_table(egress));
     }
     let any = || Match::new();
-    flows.push(fixed(Table::ConnectionState, 0, any()).goto_table(egress));
+    flows.push(fixed(Table::ConnectionState, 0, any()).goto_table(next));
     if !node.tracks_sctp {
         for family in families() {
             let sctp = family.ip_proto(SCTP);
             let look = fixed(Table::ConnectionState, 200, sctp.clone())
                 .actions([Action::resubmit(Table::LearnedReplies.number())]);
-            flows.push(look.goto_table(egress));
+            flows.push(look.goto_table(next));
             let learn = fixed(Table::Commit, 200, sctp.clone()).action(learn_replies(&sctp));
             flows.push(learn.goto_table(Table::Ttl.number()));
         }

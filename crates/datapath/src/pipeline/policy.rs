@@ -134,7 +134,7 @@ fn pod_network(stage: &Stage, direction: Direction, net: IpNet) -> Flow {
     };
     let copy = match net {
         IpNet::V4(_) => vec![
-            Action::set_field(fields::ADDRESS, MAPPED),
+            Action::set_field(fields::ADDRESS, fields::MAPPED),
             Action::move_field(address, fields::ADDRESS_IPV4),
         ],
         IpNet::V6(_) => vec![Action::move_field(address, fields::ADDRESS)],
@@ -146,16 +146,10 @@ fn pod_network(stage: &Stage, direction: Direction, net: IpNet) -> Flow {
         .actions(look_up.map(|table| Action::resubmit(table.number())))
 }
 
-/// `::ffff:0.0.0.0` (RFC 4291 section 2.5.5.2).
-const MAPPED: u128 = 0xffff_0000_0000;
-
 /// Whose an address is.
 #[must_use]
 pub fn identity(address: IpAddr, identity: Identity) -> Flow {
-    let key = match address {
-        IpAddr::V4(address) => MAPPED | u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
+    let key = fields::mapped(address);
     flow(Table::Identity, 100, Match::new().set(fields::ADDRESS, key), Cookie::identity()).actions([
         Action::load(fields::PEER_IS_POD, 1u8),
         Action::set_field(fields::NAMESPACE, identity.namespace.0),

@@ -13,8 +13,10 @@ use crate::{Cookie, DropReason, Table, fields};
 const NOT_ROUTED: u16 = 4000;
 /// Addresses of this node: pods and gateway.
 const LOCAL: u16 = 3000;
-/// What came by a tunnel must not leave by one.
+/// What came by a tunnel must not leave by one; answers to clients outside whom a Service sent on go to the host.
 const SPLIT_HORIZON: u16 = 2500;
+const ANSWER: u16 = 2600;
+const NOT_OUTSIDE: u16 = 2700;
 /// Pod CIDRs, to which the prefix length is added: the longest match wins.
 const PREFIX: u16 = 1000;
 /// Everything else, by way of the host.
@@ -70,6 +72,15 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         dropped(PREFIX + u16::from(net.prefix_len()), to(net), DropReason::NoSuchNode);
     }
 
+    if node.services.is_some() {
+        for net in cluster.into_iter().flatten() {
+            let from_tunnel = to(net).subfield(fields::SOURCE, fields::source::TUNNEL);
+            let cookie = Cookie::drop(DropReason::NotForThisNode);
+            flows.push(flow(Table::Route, NOT_OUTSIDE, from_tunnel, cookie));
+        }
+        flows.extend(services());
+    }
+
     let gateways = [node.gateway_ipv4.map(IpAddr::V4), node.gateway_ipv6.map(IpAddr::V6)];
     flows.extend(gateways.into_iter().flatten().map(|address| to_gateway(LOCAL, to(address))));
     for family in [Match::new().ipv4(), Match::new().ipv6()] {
@@ -77,6 +88,21 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         flows.push(to_gateway(OUTSIDE, from_pod));
     }
     flows
+}
+
+/// By way of the host, as far as Services have it so: what was sent on to an endpoint that is no pod, and answers to
+/// clients that are none.
+fn services() -> Vec<Flow> {
+    let families = [Match::new().ipv4(), Match::new().ipv6()];
+    let flows = families.into_iter().flat_map(|family| {
+        let answer = family.clone().subfield(fields::REPLY, 1u8);
+        [
+            to_gateway(ANSWER, answer.clone().subfield(fields::SOURCE, fields::source::TUNNEL)),
+            to_gateway(OUTSIDE, answer.subfield(fields::MASQUERADED, 1u8)),
+            to_gateway(OUTSIDE, family.subfield(fields::SENT_ON, 1u8)),
+        ]
+    });
+    flows.collect()
 }
 
 pub(super) fn port(port: &Port) -> Vec<Flow> {

@@ -1,6 +1,9 @@
+use std::collections::HashSet;
+
 use openflow::{MacAddr, PortNo};
 
 use super::*;
+use crate::ServiceNets;
 
 fn a_node() -> Node {
     Node {
@@ -11,7 +14,16 @@ fn a_node() -> Node {
         gateway_ipv4: Some("10.0.1.1".parse().unwrap()),
         gateway_ipv6: Some("fd00:0:0:1::1".parse().unwrap()),
         tracks_sctp: false,
+        services: None,
     }
+}
+
+fn a_proxy() -> Node {
+    let services = ServiceNets {
+        ipv4: Some("10.96.0.0/16".parse().unwrap()),
+        ipv6: Some("fd00:10:96::/112".parse().unwrap()),
+    };
+    Node { services: Some(services), ..a_node() }
 }
 
 fn a_port() -> Port {
@@ -45,6 +57,14 @@ fn the_flows_of_a_node() {
 }
 
 #[test]
+fn the_flows_of_a_node_that_is_the_proxy_of_services() {
+    let without: HashSet<String> = node(&a_node()).iter().map(ToString::to_string).collect();
+    let mut flows = node(&a_proxy());
+    flows.retain(|flow| !without.contains(&flow.to_string()));
+    insta::assert_snapshot!(render(&flows));
+}
+
+#[test]
 fn the_flows_of_a_port() {
     insta::assert_snapshot!(render(&port(&a_port())));
 }
@@ -67,18 +87,18 @@ fn a_family_that_is_off_has_no_flows() {
 #[test]
 fn no_two_flows_of_one_node_have_one_key() {
     // A cluster of one node, whose pod CIDR is the cluster's, is the case that could.
-    for the_node in [a_node(), Node { pods_ipv4: a_node().cluster_ipv4, ..a_node() }] {
+    for the_node in [a_node(), a_proxy(), Node { pods_ipv4: a_node().cluster_ipv4, ..a_node() }] {
         let mut flows = node(&the_node);
         flows.extend(port(&a_port()));
         flows.extend(remote(&a_remote("192.0.2.12")));
-        let keys: std::collections::HashSet<_> = flows.iter().map(Flow::key).collect();
+        let keys: HashSet<_> = flows.iter().map(Flow::key).collect();
         assert_eq!(keys.len(), flows.len());
     }
 }
 
 #[test]
 fn packets_only_go_to_higher_tables() {
-    let flows = [node(&a_node()), port(&a_port()), remote(&a_remote("192.0.2.12"))].concat();
+    let flows = [node(&a_proxy()), port(&a_port()), remote(&a_remote("192.0.2.12"))].concat();
     for flow in flows {
         if let Some(next) = flow.instructions.goto_table {
             assert!(next > flow.table, "{flow}");
@@ -182,7 +202,7 @@ mod policies {
         let asked = flows.iter().flat_map(|flow| &flow.instructions.apply);
         let verdicts = asked.filter(|action| **action == Action::resubmit(Table::Verdict.number()));
         assert_eq!(verdicts.count(), 1200);
-        let keys: std::collections::HashSet<_> = flows.iter().map(Flow::key).collect();
+        let keys: HashSet<_> = flows.iter().map(Flow::key).collect();
         assert_eq!(keys.len(), flows.len());
     }
 
