@@ -106,13 +106,15 @@ impl<T: Item> Change<T> {
     }
 }
 
+/// Items of others that want the same key and have to wait, oldest first.
+type Waiting<O, T> = Vec<(O, Arc<T>)>;
+
 /// Items, wanted and present. `O` names who wants them.
 #[derive(Debug)]
 pub struct Store<O, T: Item = Flow> {
     /// The item that counts for each key, and who wants it.
     wanted: HashMap<Arc<T::Key>, (O, Arc<T>)>,
-    /// Items of others that want the same key and have to wait, oldest first.
-    shadowed: HashMap<Arc<T::Key>, Vec<(O, Arc<T>)>>,
+    shadowed: HashMap<Arc<T::Key>, Waiting<O, T>>,
     /// What each owner wants.
     owned: HashMap<O, Vec<Arc<T::Key>>>,
     /// What the switch has: a fingerprint of the item behind each key.

@@ -19,14 +19,28 @@ pub const HOST_ROUTER_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 107, 118);
 /// IPv6 address of that next hop.
 pub const HOST_ROUTER_IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x6b76, 1);
 
-/// Source MAC of packets that the host is to refuse.
-pub const REFUSED_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 4]);
-
 /// MAC of the bridge's own interface, on every node.
 pub const GATEWAY_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 2]);
 
+/// Source MAC of what the bridge hands to the host to be refused there: with a TCP reset, or as an unreachable port.
+pub const REFUSED_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 4]);
+
 /// Key of GRE and network identifier of VXLAN packets between nodes: `kvs`.
 pub const TUNNEL_KEY: u32 = 0x006b_7673;
+
+/// The address of a node's pod CIDR that its clients of Services have for endpoints when their own cannot stay: the
+/// first one, which no pod has.
+#[must_use]
+pub fn masquerade_address(pods: IpNet) -> IpAddr {
+    pods.network()
+}
+
+/// The address of a node's pod CIDR that stands, on the way from the host to the bridge, for all addresses at which the
+/// node offers Services to the outside: the last one, which no pod has.
+#[must_use]
+pub fn node_port_address(pods: IpNet) -> IpAddr {
+    pods.broadcast()
+}
 
 /// This node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,19 +73,6 @@ pub struct ServiceNets {
     pub ipv6: Option<Ipv6Net>,
 }
 
-/// The address of a node's pod CIDR that stands for senders which are hidden from the receiver: the first, which no pod
-/// has.
-#[must_use]
-pub fn masquerade_address(pods: IpNet) -> IpAddr {
-    pods.network()
-}
-
-/// The address of a node's pod CIDR that the host sends packets to node ports to: the last, which no pod has.
-#[must_use]
-pub fn node_port_address(pods: IpNet) -> IpAddr {
-    pods.broadcast()
-}
-
 /// A port of the bridge with a pod behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -98,4 +99,20 @@ pub struct Remote {
     pub pods: Vec<IpNet>,
     /// Number of the tunnel port on this node's bridge.
     pub tunnel: PortNo,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserved_addresses_are_the_first_and_the_last() {
+        let ends = |net: &str| {
+            let net = net.parse().unwrap();
+            (masquerade_address(net).to_string(), node_port_address(net).to_string())
+        };
+        assert_eq!(ends("10.0.1.0/24"), ("10.0.1.0".into(), "10.0.1.255".into()));
+        assert_eq!(ends("10.0.1.4/30"), ("10.0.1.4".into(), "10.0.1.7".into()));
+        assert_eq!(ends("fd00:0:0:1::/64"), ("fd00:0:0:1::".into(), "fd00::1:ffff:ffff:ffff:ffff".into()));
+    }
 }

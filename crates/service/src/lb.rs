@@ -64,8 +64,14 @@ pub enum At {
     /// At this address: a ClusterIP, a load balancer's address, an external address.
     Address(IpAddr),
     /// At the node's own addresses of a family: a node port. The host also sends what comes from outside for other
-    /// addresses to one of these, see [`Change::External`].
+    /// addresses to one of these or to a stand-in, see [`Change::External`].
     Node {
+        /// Of IPv6, not IPv4.
+        ipv6: bool,
+    },
+    /// At no address of its own: a port that only the host sends packets to, as if it were a node port. Its number is no
+    /// node port of the same family and protocol.
+    StandIn {
         /// Of IPv6, not IPv4.
         ipv6: bool,
     },
@@ -118,10 +124,10 @@ pub enum Backends {
 }
 
 /// Endpoints in parts of almost equal size. An endpoint stays in its part for as long as it can, so that one that comes or
-/// goes changes one part.
+/// goes changes one part, or two where another has to move for the sake of balance.
 ///
-/// The number of parts is a power of two; no part is empty; each has at most [`Parts::SIZE`] endpoints, of one family, in
-/// ascending order.
+/// The number of parts is a power of two; no part is empty; each has at most [`Parts::SIZE`] endpoints (unless there are
+/// more than [`Parts::MOST`] parts would hold), of one family, in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Parts(pub Vec<Arc<[SocketAddr]>>);
 
@@ -169,6 +175,12 @@ pub struct Name {
     pub name: Arc<str>,
 }
 
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// What a health-check node port answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
@@ -185,7 +197,8 @@ pub enum Change {
     Frontend(Frontend, Option<Target>),
     /// What a set does. Sets that no frontend names are not told of.
     Set(SetId, Option<Set>),
-    /// The number of the [`At::Node`] frontend of the same protocol and family that stands for a destination outside.
+    /// The number of the [`At::Node`] or [`At::StandIn`] frontend of the same protocol and family that stands for a
+    /// destination outside.
     External(External, Option<u16>),
     /// What is answered at a health-check node port.
     HealthCheck(u16, Option<HealthCheck>),

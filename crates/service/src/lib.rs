@@ -6,9 +6,16 @@
 //! this node's name --------+       what the host has to send to the bridge; health-check node ports
 //! ```
 //!
+//! - [`engine`] does it; [`placement`] puts a set's endpoints into parts.
 //! - [`spec`] is what is decoded of the API's objects; [`lb`] is what a switch does. Nothing in `lb` knows of Kubernetes.
+//! - [`view`] is for people: what became of one Service. [`problems`] says what is wrong.
 //!
-//! An event costs what it changes: one endpoint that comes or goes changes one part of each set it is in.
+//! An event costs what it changes: one endpoint that comes or goes changes at most two parts of each set it is in, and
+//! makes work for its own Service only.
 
+pub mod engine;
 pub mod lb;
+pub mod placement;
+pub mod problems;
 pub mod spec;
+pub mod view;

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use openflow::{Action, Ct, CtState, Flow, Match, Nat, PortNo};
+use openflow::{Action, Ct, CtState, Field, FieldValue, Flow, Match, Nat, PortNo};
 
 use super::flow;
 use crate::topology::{GATEWAY_MAC, Node, Port, REFUSED_MAC, masquerade_address};
@@ -62,6 +62,7 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         let refused = fixed(Table::Refuse, 10, on(pods)).action(Ct::commit(fields::CT_ZONE));
         flows.push(refused.goto_table(Table::Refused.number()));
         flows.push(fixed(Table::Hide, 100, on(pods)).actions(masquerade(hide, Table::Egress)));
+        flows.push(own_error(gateway, hide));
         // Answers to hidden clients: first whom they are for, then whom they are from.
         let answer = Ct::track(fields::MASQUERADE_ZONE, Table::Conntrack.number()).nat(Nat::restore());
         flows.push(fixed(Table::Conntrack, 110, to(on(pods), hide.into())).action(answer));
@@ -96,12 +97,26 @@ pub(super) fn port(port: &Port) -> Vec<Flow> {
     addresses.into_iter().flatten().map(itself).collect()
 }
 
+/// The host's word to itself that a datagram is refused (ICMP, which is not translated as a whole): it would not take
+/// one from its own address.
+fn own_error(gateway: IpAddr, hide: IpAddr) -> Flow {
+    let (field, value) = match hide {
+        IpAddr::V4(hide) => (Field::Ipv4Src, FieldValue::from(hide)),
+        IpAddr::V6(hide) => (Field::Ipv6Src, FieldValue::from(hide)),
+    };
+    let matching = from(from_host(fields::source::HOST, on(gateway.into())), gateway.into());
+    flow(Table::Output, 210, matching, Cookie::fixed())
+        .actions([Action::set_field(field, value), Action::output_in_port()])
+}
+
+/// From the host, and back to it.
+fn from_host(source: u8, matching: Match) -> Match {
+    matching.subfield(fields::DESTINATION, fields::destination::GATEWAY).subfield(fields::SOURCE, source)
+}
+
 /// Out of the port by which the packet came, which Open vSwitch does only if told so.
 pub(super) fn output() -> Vec<Flow> {
-    let from_host = |source: u8| {
-        let gateway = Match::new().subfield(fields::DESTINATION, fields::destination::GATEWAY);
-        gateway.subfield(fields::SOURCE, source)
-    };
+    let from_host = |source: u8| from_host(source, Match::new());
     let to_itself = hairpin().subfield(fields::DESTINATION, fields::destination::POD);
     [to_itself, from_host(fields::source::GATEWAY), from_host(fields::source::HOST)]
         .into_iter()

@@ -1,6 +1,12 @@
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use openflow::{Action, Group};
+use service::lb::{Backends, Parts, Set};
+
+use super::groups::FIRST_SET;
+use super::slots::{MOST_SLOTS, PRECISION, weights};
 use super::*;
 
 fn endpoints(count: u16) -> Arc<[SocketAddr]> {
@@ -108,12 +114,17 @@ fn the_flows_of_frontends() {
     let address =
         Frontend { at: At::Address("10.96.0.20".parse().unwrap()), protocol: Protocol::Tcp, port: 80 };
     let node = Frontend { at: At::Node { ipv6: true }, protocol: Protocol::Udp, port: 30_053 };
+    let stand_in = Frontend { at: At::StandIn { ipv6: false }, protocol: Protocol::Tcp, port: 1080 };
     let same = Target { inside: SetId(1), outside: SetId(1), sources: [].into() };
     let local = Target { outside: SetId(2), ..same.clone() };
     let sources: Arc<[IpNet]> = ["192.0.2.0/24".parse().unwrap(), "198.51.100.0/24".parse().unwrap()].into();
     let limited = Target { sources, ..local.clone() };
-    let cases =
-        BTreeMap::from([("a", (&address, &same)), ("b", (&node, &local)), ("c", (&address, &limited))]);
+    let cases = BTreeMap::from([
+        ("a", (&address, &same)),
+        ("b", (&node, &local)),
+        ("c", (&address, &limited)),
+        ("d", (&stand_in, &same)),
+    ]);
     let lines: Vec<String> = cases
         .values()
         .flat_map(|(at, target)| frontend(at, target))
@@ -129,4 +140,24 @@ fn buckets_lead_back_to_endpoints() {
     assert_eq!(bucket_endpoint(&part, 2), Some(part[1]));
     assert_eq!(bucket_endpoint(&part, 4), Some(part[2]), "the one for the weights");
     assert_eq!((bucket_endpoint(&part, 0), bucket_endpoint(&part, 5)), (None, None));
+}
+
+#[test]
+fn parts_are_read_back_from_groups() {
+    let parts = |base: u16| -> Vec<Arc<[SocketAddr]>> {
+        (0..2)
+            .map(|part| (1..=20).map(|n| SocketAddr::from(([10, 0, 2, part], base + n))).collect())
+            .collect()
+    };
+    let (plain, affine) = (a_set(parts(0)), Set { affinity: Some(60), ..a_set(parts(100)) });
+    let mut groups = hashes();
+    groups.extend(set(SetId(5), &plain, true).groups);
+    groups.extend(set(SetId(6), &affine, true).groups);
+    groups.extend(set(SetId(7), &a_set(vec![endpoints(3)]), true).groups);
+    let mut lacking = set(SetId(8), &plain, true).groups;
+    lacking.remove(0);
+    groups.extend(lacking);
+    let recalled = recall(&groups);
+    let expected = [(SetId(5), Parts(parts(0))), (SetId(6), Parts(parts(100)))];
+    assert_eq!(recalled, BTreeMap::from(expected), "only sets of several parts, and only whole ones");
 }
