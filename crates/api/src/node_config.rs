@@ -120,7 +120,7 @@ impl TryFrom<&VSwitchConfig> for NodeConfig {
         if let Some(outside) = cluster_cidr.first_outside(&pod_cidr) {
             return Err(NodeConfigError::Outside { name, outside, cluster: cluster_cidr });
         }
-        // Network, gateway, a pod, and IPv4's broadcast.
+        // The first address, the gateway, a pod, and the last address.
         if let Some(net) = pod_cidr.iter().find(|net| net.prefix_len() + 2 > net.max_prefix_len()) {
             return Err(NodeConfigError::TooSmall { name, net });
         }

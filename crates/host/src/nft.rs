@@ -1,20 +1,42 @@
 //! nftables, through `nft`'s JSON interface. Acts on the namespace of the *calling thread*: use [`crate::Netns::run`].
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use nftables::{
     helper::{self, NftablesError},
     schema::Nftables,
 };
+use serde::Serialize;
 
 use crate::{Error, Result};
 
 pub use nftables::{batch, expr, schema, stmt, types};
 
-/// Applies a batch of commands: all or nothing, as `nft -j -f -` does.
+/// Applies a batch of commands, as libnftables-json(5) has them: all or nothing, as `nft -j -f -` does.
 ///
 /// # Errors
 /// [`Error::Nft`] with what `nft` said.
-pub fn apply(commands: &Nftables<'_>) -> Result<()> {
-    helper::apply_ruleset(commands).map_err(|e| Error::Nft(explain(&e)))
+pub fn apply(commands: &impl Serialize) -> Result<()> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| Error::Nft(format!("{what}: {error}"));
+    let commands = serde_json::to_vec(commands).map_err(|e| failed("cannot write commands for nft", &e))?;
+    let no_nft = |e: std::io::Error| failed("cannot run nft", &format_args!("{e}{MISSING}"));
+    let mut nft = Command::new("nft")
+        .args(["-j", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(no_nft)?;
+    // It reads everything before it says anything. If it ends before that, what it says is why.
+    let written = nft.stdin.take().map(|mut stdin| stdin.write_all(&commands));
+    let output = nft.wait_with_output().map_err(no_nft)?;
+    if !output.status.success() {
+        let said =
+            [output.stderr, output.stdout].map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+        return Err(Error::Nft(format!("nft refused the rules: {}", said.join(" ").trim())));
+    }
+    written.unwrap_or(Ok(())).map_err(|e| failed("cannot hand commands to nft", &e))
 }
 
 /// All rules of the namespace.
@@ -25,10 +47,12 @@ pub fn list() -> Result<Nftables<'static>> {
     helper::get_current_ruleset().map_err(|e| Error::Nft(explain(&e)))
 }
 
+const MISSING: &str = "; is the package nftables installed?";
+
 fn explain(error: &NftablesError) -> String {
     match error {
         NftablesError::NftExecution { program, inner } => {
-            format!("cannot run {}: {inner}; is the package nftables installed?", program.display())
+            format!("cannot run {}: {inner}{MISSING}", program.display())
         }
         NftablesError::NftFailed { hint, stdout, stderr, .. } => {
             format!("nft failed while {hint}: {} {}", stderr.trim(), stdout.trim()).trim_end().to_owned()

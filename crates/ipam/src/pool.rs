@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// A range of addresses, numbered, without the network's own, IPv4's broadcast and the gateway.
+/// A range of addresses, numbered, without the gateway, the first and the last one: these two are reserved for what the
+/// node itself does, and are the network's own and the broadcast address of an IPv4 CIDR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     ipv6: bool,
@@ -25,14 +26,14 @@ impl Pool {
         }
     }
 
-    /// The pool of an IPv6 pod CIDR. The first address is the subnet routers' anycast address (RFC 4291 section
+    /// The pool of an IPv6 pod CIDR. The first address is also the subnet routers' anycast address (RFC 4291 section
     /// 2.6.1).
     #[must_use]
     pub fn ipv6(cidr: Ipv6Net, gateway: Ipv6Addr) -> Self {
         Self {
             ipv6: true,
             first: cidr.network().to_bits().saturating_add(1),
-            last: cidr.broadcast().to_bits(),
+            last: cidr.broadcast().to_bits().saturating_sub(1),
             gateway: gateway.to_bits(),
         }
     }
@@ -117,10 +118,12 @@ mod tests {
         let pool = Pool::ipv6("fd00::/64".parse().unwrap(), "fd00::1".parse().unwrap());
         assert_eq!(pool.after(None), Some("fd00::2".parse().unwrap()));
         assert_eq!(
-            pool.after(Some("fd00::ffff:ffff:ffff:ffff".parse().unwrap())),
+            pool.after(Some("fd00::ffff:ffff:ffff:fffe".parse().unwrap())),
             Some("fd00::2".parse().unwrap())
         );
-        assert_eq!(pool.size(), (1 << 64) - 2);
+        assert!(!pool.contains("fd00::".parse().unwrap()));
+        assert!(!pool.contains("fd00::ffff:ffff:ffff:ffff".parse().unwrap()));
+        assert_eq!(pool.size(), (1 << 64) - 3);
     }
 
     #[test]
