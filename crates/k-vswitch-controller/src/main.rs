@@ -18,6 +18,9 @@ struct Arguments {
     /// Kubeconfig of the cluster; without it, the service account of the pod this runs in
     #[arg(long, env = "KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
+    /// Where the Kubernetes API is reached, https://HOST:PORT, if not where the kubeconfig or the service account has it
+    #[arg(long, env = "KUBERNETES_API")]
+    kubernetes_api: Option<String>,
     /// Addresses of all pods: one CIDR, or one of each family separated by a comma; equal to
     /// kube-controller-manager's --cluster-cidr
     #[arg(long, env = "CLUSTER_CIDR")]
@@ -49,7 +52,7 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ops::init_logs(arguments.log_format, &arguments.log)?;
-    let client = ops::client(arguments.kubeconfig.as_deref()).await?;
+    let client = ops::client(arguments.kubeconfig.as_deref(), arguments.kubernetes_api.as_deref()).await?;
     let identity = match arguments.identity {
         Some(identity) => identity,
         None => {

@@ -30,7 +30,7 @@ struct Policy {
 pub(super) fn read(kubeconfig: Option<&Path>, names: BTreeSet<Name>) -> anyhow::Result<Specs> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reading = async {
-        let client = ops::client(kubeconfig).await?;
+        let client = ops::client(kubeconfig, None).await?;
         let mut specs = Specs::new();
         for name in names {
             let policies: Api<Policy> = Api::namespaced(client.clone(), &name.namespace);

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use openflow::{
-    BundleAdd, BundleControl, BundleControlType, BundleFlags, DecodeError, EncodeError, ErrorReason,
+    BundleAdd, BundleControl, BundleControlType, BundleFlags, CtFlush, DecodeError, EncodeError, ErrorReason,
     FlowRequest, FlowStats, Frame as Decoded, Group, Message, MultipartReply, MultipartRequest, SwitchConfig,
 };
 use std::sync::Arc;
@@ -106,6 +106,25 @@ impl Session {
             Some((_, frame)) => match decode(&frame)? {
                 Message::Error(error) => Err(SessionError::Refused(error.reason)),
                 _ => Err(SessionError::Unexpected { request: "a configuration" }),
+            },
+        }
+    }
+
+    /// Has the switch forget connections.
+    ///
+    /// # Errors
+    /// As [`Session::request`]; what the switch forgot before stays forgotten.
+    pub async fn forget(&self, connections: &[CtFlush]) -> Result<(), SessionError> {
+        let encoded: Vec<_> =
+            connections.iter().map(|flush| encode(&Message::CtFlush(*flush))).collect::<Result<_, _>>()?;
+        let sends = encoded.iter().map(|bytes| |xid| with_xid(bytes, xid));
+        let mut batch = self.connection.batch(sends).await.map_err(refused)?;
+        self.barrier().await?;
+        match batch.errors().into_iter().next() {
+            None => Ok(()),
+            Some((_, frame)) => match decode(&frame)? {
+                Message::Error(error) => Err(SessionError::Refused(error.reason)),
+                _ => Err(SessionError::Unexpected { request: "a request to forget connections" }),
             },
         }
     }
