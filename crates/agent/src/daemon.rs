@@ -7,6 +7,7 @@
 mod ailments;
 mod pod_mtus;
 mod program;
+mod publish;
 mod settle;
 mod tasks;
 mod warmth;
@@ -28,7 +29,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tracing::{error, info, warn};
 
 use crate::bridge::{BridgePlan, Datapath};
-use crate::host_setup::HostPlan;
+use crate::health_checks::HealthChecks;
+use crate::host_setup::{HostPlan, Services};
 use crate::inspect::{Requests, Snapshot};
 use crate::install::{self, InstallOptions};
 use crate::members::Members;
@@ -59,6 +61,8 @@ pub struct Options {
     pub ovs_rundir: PathBuf,
     /// The datapath; `None`: what the bridge has, and for a new one the kernel's where there is one.
     pub datapath: Option<Datapath>,
+    /// The bridge as proxy of Services; `None`: it is none.
+    pub proxy: Option<Services>,
     /// What is installed for the container runtime.
     pub install: InstallOptions,
     /// Time between audits of the switch.
@@ -140,6 +144,9 @@ struct Daemon {
     pod_mtus: pod_mtus::PodMtus,
     /// Ends of tunnels whose MAC the host is made to look for.
     warmth: warmth::Warmth,
+    /// What the host sends to the bridge for Services.
+    publisher: publish::Publisher,
+    health_checks: HealthChecks,
     /// Nothing is tried again before this.
     hold_until: Option<Instant>,
     trouble: Option<(&'static str, String)>,
@@ -182,10 +189,19 @@ pub async fn run(
     let background = [
         tokio::spawn(keep_up(management, connecting, switch_in)),
         tokio::spawn(status::publish(client.clone(), options.node.clone(), reported)),
-        tokio::spawn(view::kubernetes::watch(client, view_in, questions)),
+        tokio::spawn(view::kubernetes::watch(
+            client,
+            view_in,
+            questions,
+            options.proxy.as_ref().map(|_| options.node.clone()),
+        )),
     ];
+    let state = match &options.proxy {
+        Some(proxy) => State::new(&options.node).with_proxy(&proxy.node_port_addresses),
+        None => State::new(&options.node),
+    };
     let daemon = Daemon {
-        state: State::new(&options.node),
+        state,
         ask,
         members: Members::new(&options.bridge),
         options,
@@ -215,6 +231,8 @@ pub async fn run(
         mtu_due: true,
         pod_mtus: pod_mtus::PodMtus::default(),
         warmth: warmth::Warmth::default(),
+        publisher: publish::Publisher::default(),
+        health_checks: HealthChecks::default(),
         hold_until: None,
         trouble: None,
         reports,

@@ -4,6 +4,7 @@
 mod inspect;
 mod pods;
 mod remotes;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -11,16 +12,18 @@ use std::sync::Arc;
 
 use api::NodeConfig;
 use datapath::pipeline::{self, Families};
-use datapath::{Node, Port, Store};
+use datapath::{Node, Port, ServiceNets, Step, Store, bundle};
 use ipam::PodPort;
 use ipnet::IpNet;
-use openflow::{FlowKey, MacAddr};
+use openflow::{CtFlush, FlowKey, Group, MacAddr};
 use ovsdb::tables::Interface;
 use ovsdb::{RowChange, Uuid};
 use policy::rules::{Direction, LabelsId, NamespaceId, PolicyId};
 use policy::spec::Name;
+use service::lb::{Frontend, SetId};
 use tracing::{info, warn};
 
+use crate::balancing::Balancing;
 use crate::bridge::tunnel_name;
 use crate::enforcement::{self, Enforcement};
 use crate::host_setup::gateway;
@@ -49,6 +52,14 @@ pub enum Owner {
     Cidr(Direction, IpNet),
     /// What a policy allows.
     Policy(PolicyId),
+    /// The pods' way to node ports at this node's addresses.
+    NodePorts,
+    /// The groups that hash.
+    Hashes,
+    /// Where a Service is.
+    Frontend(Frontend),
+    /// Endpoints of a Service.
+    Set(SetId),
 }
 
 /// A pod's port as the database has it.
@@ -118,6 +129,11 @@ pub struct State {
     /// Whether flows of another node were computed anew since the last [`State::take_remotes_changed`].
     remotes_changed: bool,
     store: Store<Owner>,
+    groups: Store<Owner, Group>,
+    /// Services, if the node is their proxy.
+    balancing: Option<Balancing>,
+    /// Those of the node's addresses that have node ports; all of a family of which there is none here.
+    node_port_nets: Vec<IpNet>,
 }
 
 impl State {
@@ -145,7 +161,19 @@ impl State {
             other_family: BTreeSet::new(),
             remotes_changed: false,
             store: Store::default(),
+            groups: Store::default(),
+            balancing: None,
+            node_port_nets: Vec::new(),
         }
+    }
+
+    /// The daemon is the proxy of Services, with node ports at the node's addresses in these networks; of a family
+    /// of which there is none, at all of them.
+    #[must_use]
+    pub fn with_proxy(mut self, node_port_nets: &[IpNet]) -> Self {
+        self.balancing = Some(Balancing::new(&self.node));
+        self.node_port_nets = node_port_nets.to_vec();
+        self
     }
 
     /// This node's configuration, the last usable one.
@@ -177,8 +205,10 @@ impl State {
                 ));
             }
         }
+        let proxy = Part::PROXY.into_iter().filter(|_| self.balancing.is_some());
         Part::ALL
             .into_iter()
+            .chain(proxy)
             .find(|part| !self.synced.contains(part))
             .map(waits)
             .or_else(|| self.unresolved())
@@ -193,6 +223,48 @@ impl State {
     /// The wanted flows.
     pub fn store(&mut self) -> &mut Store<Owner> {
         &mut self.store
+    }
+
+    /// What groups the switch has, be they from an earlier daemon.
+    pub fn recall(&mut self, groups: &[Group]) {
+        if let Some(balancing) = &mut self.balancing {
+            balancing.recall(groups);
+        }
+    }
+
+    /// The wanted groups.
+    pub fn groups(&mut self) -> &mut Store<Owner, Group> {
+        &mut self.groups
+    }
+
+    /// What must change in the switch.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        bundle::steps(self.store.changes(), self.groups.changes())
+    }
+
+    /// The switch has acknowledged all of `steps`.
+    pub fn acknowledge(&mut self, steps: Vec<Step>) {
+        let (mut flows, mut groups) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Flow(change) => flows.push(change),
+                Step::Group(change) => groups.push(change),
+            }
+        }
+        self.store.acknowledge(&flows);
+        self.groups.acknowledge(&groups);
+    }
+
+    /// Services, if the node is their proxy.
+    #[must_use]
+    pub fn balancing(&self) -> Option<&Balancing> {
+        self.balancing.as_ref()
+    }
+
+    /// Connections that the switch must forget once all changes are in it.
+    pub fn take_forgotten(&mut self) -> Vec<CtFlush> {
+        self.balancing.as_mut().map(Balancing::take_forgotten).unwrap_or_default()
     }
 
     /// The pods of this node, once they have been listed.
@@ -290,6 +362,11 @@ impl State {
             ViewEvent::Policy(policy, spec) => self.enforcement.policy(&name(&policy), &spec),
             ViewEvent::PolicyGone(policy) => self.enforcement.policy_gone(&name(&policy)),
             ViewEvent::UpToDate(answer) => self.up_to_date(&answer),
+            ViewEvent::Service(..)
+            | ViewEvent::ServiceGone(_)
+            | ViewEvent::Slice(..)
+            | ViewEvent::SliceGone(_)
+            | ViewEvent::Zone(_) => self.service(event),
             ViewEvent::Synced(part) => {
                 if self.synced.insert(part) && part == Part::Pods {
                     self.pods_listed();
@@ -306,6 +383,9 @@ impl State {
     /// Brings the store up to date with all events taken in so far.
     pub fn compile(&mut self) {
         let Some(own) = &self.own else { return };
+        if let Some(balancing) = &mut self.balancing {
+            balancing.compile(self.tracks_sctp, &mut self.store, &mut self.groups);
+        }
         let families = Families {
             ipv4: own.pod_cidr.ipv4().is_some(),
             ipv6: own.pod_cidr.ipv6().is_some(),
@@ -356,12 +436,22 @@ impl State {
 
     fn node_flows(&mut self) {
         let Some(own) = &self.own else { return };
-        let node = topology(own, self.tracks_sctp);
+        let node = topology(own, self.tracks_sctp, self.balancing.is_some());
         let gateways = [node.gateway_ipv4.map(IpAddr::V4), node.gateway_ipv6.map(IpAddr::V6)];
         let addresses: BTreeSet<IpAddr> =
             gateways.into_iter().flatten().chain(self.own_addresses.iter().copied()).collect();
         self.store.set(&Owner::Node, pipeline::node(&node));
-        self.store.set(&Owner::OwnNode, enforcement::own_node(addresses));
+        self.store.set(&Owner::OwnNode, enforcement::own_node(addresses.iter().copied()));
+        if self.balancing.is_some() {
+            self.groups.set(&Owner::Hashes, pipeline::service::hashes());
+            let nets = &self.node_port_nets;
+            let has = |address: &IpAddr| {
+                let mut same = nets.iter().filter(|net| net.addr().is_ipv4() == address.is_ipv4()).peekable();
+                same.peek().is_none() || same.any(|net| net.contains(address))
+            };
+            let own = addresses.into_iter().filter(has).map(pipeline::service::node_address).collect();
+            self.store.set(&Owner::NodePorts, own);
+        }
     }
 
     /// Takes in a change of an interface in the database.
@@ -463,7 +553,7 @@ fn name(reference: &PodRef) -> Name {
     Name { namespace: reference.namespace.clone(), name: reference.name.clone() }
 }
 
-fn topology(config: &NodeConfig, tracks_sctp: bool) -> Node {
+fn topology(config: &NodeConfig, tracks_sctp: bool, proxy: bool) -> Node {
     let gateway_of = |net: IpNet| gateway(net);
     Node {
         cluster_ipv4: config.cluster_cidr.ipv4(),
@@ -479,6 +569,8 @@ fn topology(config: &NodeConfig, tracks_sctp: bool) -> Node {
             IpAddr::V4(_) => None,
         }),
         tracks_sctp,
+        services: proxy
+            .then(|| ServiceNets { ipv4: config.service_cidr.ipv4(), ipv6: config.service_cidr.ipv6() }),
     }
 }
 

@@ -32,6 +32,16 @@ pub enum ViewEvent {
     Policy(PodRef, Box<NetworkPolicySpec>),
     /// A NetworkPolicy is gone.
     PolicyGone(PodRef),
+    /// A Service is new or changed.
+    Service(PodRef, Box<service::spec::Service>),
+    /// A Service is gone.
+    ServiceGone(PodRef),
+    /// An EndpointSlice is new or changed.
+    Slice(PodRef, Box<service::spec::Slice>),
+    /// An EndpointSlice is gone.
+    SliceGone(PodRef),
+    /// The zone of this node.
+    Zone(Option<String>),
     /// All objects of one part have been sent once.
     Synced(Part),
     /// The answer to a [`Question`]: every policy of the namespace that was there when it was asked has been sent.
@@ -63,10 +73,19 @@ pub enum Part {
     Namespaces,
     /// NetworkPolicies.
     Policies,
+    /// Services.
+    Services,
+    /// EndpointSlices.
+    Slices,
+    /// This node's Node object.
+    Zone,
 }
 
 impl Part {
-    /// All parts, in the order in which they are asked for.
+    /// What only a proxy of Services looks at.
+    pub const PROXY: [Self; 3] = [Self::Zone, Self::Services, Self::Slices];
+
+    /// What every daemon looks at, in the order in which it is asked for.
     pub const ALL: [Self; 4] = [Self::Nodes, Self::Namespaces, Self::Policies, Self::Pods];
 
     /// Name of the objects' kind, in the plural.
@@ -77,6 +96,9 @@ impl Part {
             Self::Pods => "Pods",
             Self::Namespaces => "Namespaces",
             Self::Policies => "NetworkPolicies",
+            Self::Services => "Services",
+            Self::Slices => "EndpointSlices",
+            Self::Zone => "Nodes",
         }
     }
 }

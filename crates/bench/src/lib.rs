@@ -7,7 +7,7 @@
 //! # Parts
 //!
 //! What all benchmarks share: [`Samples`] become a [`Summary`], these a [`Table`] for people and a [`Report`] for
-//! programs, `target/bench/NAME.json`. [`Interrupt`] lets Ctrl-C end a run in good order.
+//! programs, `target/bench/NAME.json`. [`switch`] is an Open vSwitch of a benchmark's own. [`Interrupt`] lets Ctrl-C end a run in good order.
 //!
 //! # What it must never do
 //!
@@ -20,6 +20,7 @@ mod interrupt;
 mod machine;
 mod report;
 mod stats;
+pub mod switch;
 mod table;
 
 pub use interrupt::{Interrupt, Interrupted};

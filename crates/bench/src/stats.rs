@@ -29,6 +29,11 @@ impl Samples {
         self.0.push(time);
     }
 
+    /// Adds all of others.
+    pub fn merge(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// What is to be said of them; nothing if there are none.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {

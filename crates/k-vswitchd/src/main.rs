@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent::{Datapath, InstallOptions, Metrics, Options};
+use agent::{Datapath, InstallOptions, Metrics, Options, Services};
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
+use ipnet::IpNet;
 use ops::{Health, Listener, LogFormat};
 use ovs::Address;
 use tracing::info;
@@ -21,6 +22,10 @@ struct Arguments {
     /// Kubeconfig of the cluster; without it, the service account of the pod this runs in
     #[arg(long, env = "KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
+    /// Where the Kubernetes API is reached, https://HOST:PORT, if not where the kubeconfig or the service account has it:
+    /// this daemon is what makes the API's Service reachable, so it must not need it
+    #[arg(long, env = "KUBERNETES_API")]
+    kubernetes_api: Option<String>,
     /// Where ovsdb-server listens
     #[arg(long, env = "OVSDB", default_value = "unix:/run/openvswitch/db.sock")]
     ovsdb: Address,
@@ -34,6 +39,12 @@ struct Arguments {
     /// where there is one for a new bridge (auto)
     #[arg(long, env = "DATAPATH", value_enum, default_value = "auto")]
     datapath: DatapathChoice,
+    /// Whether the bridge is the node's proxy of Services, in place of kube-proxy
+    #[arg(long, env = "SERVICE_PROXY", value_enum, default_value = "on")]
+    service_proxy: Switch,
+    /// CIDRs of the node's addresses that have node ports, separated by commas; all of its addresses without it
+    #[arg(long, env = "NODEPORT_ADDRESSES", value_delimiter = ',')]
+    nodeport_addresses: Vec<IpNet>,
     /// The CNI plugin to install
     #[arg(long, env = "CNI_PLUGIN", default_value = "/usr/bin/k-vswitch-cni")]
     cni_plugin: PathBuf,
@@ -67,6 +78,12 @@ enum DatapathChoice {
     Netdev,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(n) if n > 0 => Ok(Duration::from_secs(n)),
@@ -88,7 +105,7 @@ async fn main() -> anyhow::Result<()> {
         }
     };
     let listener = Listener::bind(arguments.health_addr).await?;
-    let client = ops::client(arguments.kubeconfig.as_deref()).await?;
+    let client = ops::client(arguments.kubeconfig.as_deref(), arguments.kubernetes_api.as_deref()).await?;
     let options = Options {
         node: arguments.node_name,
         bridge: arguments.bridge.clone(),
@@ -106,6 +123,8 @@ async fn main() -> anyhow::Result<()> {
             ovsdb_socket: socket,
             bridge: arguments.bridge,
         },
+        proxy: (arguments.service_proxy == Switch::On)
+            .then_some(Services { node_port_addresses: arguments.nodeport_addresses }),
         audit: arguments.audit_interval,
         grace: agent::sweep::Grace::default(),
     };

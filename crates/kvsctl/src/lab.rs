@@ -107,6 +107,9 @@ struct Up {
     /// Folder of k-vswitchd, k-vswitch-controller and k-vswitch-cni; by default that of kvsctl
     #[arg(long)]
     bin_dir: Option<PathBuf>,
+    /// A further argument for each k-vswitchd, such as --agent-arg=--service-proxy=off; may be given several times
+    #[arg(long = "agent-arg", value_name = "ARGUMENT", allow_hyphen_values = true)]
+    agent_args: Vec<String>,
 }
 
 /// Runs a command.

@@ -266,6 +266,9 @@ pub struct LabSpec {
     pub bin_dir: PathBuf,
     /// Datapath of the nodes' switches.
     pub datapath: Datapath,
+    /// Further arguments for each `k-vswitchd`.
+    #[serde(default)]
+    pub agent_args: Vec<String>,
 }
 
 impl LabSpec {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datapath::{Change, Cookie, Table};
+use datapath::{Change, Cookie, Step, Table};
 use openflow::{Flow, FlowRequest, MultipartReply, MultipartRequest, SwitchConfig};
 use ovs::openflow::{BundleError, Session, SessionError};
 use ovsdb::tables::Interface;
@@ -21,15 +21,18 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 const ALLOWING: [Table; 4] = [Table::Identity, Table::NamespaceClass, Table::LabelsClass, Table::Verdict];
 
 impl Daemon {
-    /// Learns what the switch has. Returns at how many flows it differs from what was thought.
+    /// Learns what the switch has. Returns at how many flows and groups it differs from what was thought.
     pub(super) async fn read_back(&mut self) -> Result<usize, SessionError> {
         let Some(session) = self.session.clone() else { return Ok(0) };
         let flows = session.flows(FlowRequest::default()).await?;
         let number = flows.len();
         let flows = flows.into_iter().map(|found| found.flow).filter(|flow| !learned(flow));
+        let groups = session.groups().await?;
+        self.state.recall(&groups);
         self.state.compile();
-        let surprises = self.state.store().read_back(flows);
-        debug!(flows = number, surprises, "read the switch's flows back");
+        let mut surprises = self.state.store().read_back(flows);
+        surprises += self.state.groups().read_back(groups);
+        debug!(flows = number, surprises, "read the switch's flows and groups back");
         Ok(surprises)
     }
 
@@ -77,34 +80,24 @@ impl Daemon {
             return false;
         }
         self.state.compile();
-        let mut changes = self.state.store().changes();
+        let mut steps = self.state.steps();
         self.refused.clear();
-        while !changes.is_empty() {
+        while !steps.is_empty() {
             let begun = Instant::now();
-            match session.bundle(changes.iter().map(Change::message).collect()).await {
+            match session.bundle(steps.iter().map(Step::message).collect()).await {
                 Ok(()) => {
                     self.metrics.bundle_seconds.observe(begun.elapsed().as_secs_f64());
-                    self.metrics.changes.inc_by(changes.len().try_into().unwrap_or(u64::MAX));
-                    self.state.store().acknowledge(&changes);
-                    debug!(changes = changes.len(), took = ?begun.elapsed(), "programmed");
+                    self.metrics.changes.inc_by(steps.len().try_into().unwrap_or(u64::MAX));
+                    debug!(changes = steps.len(), took = ?begun.elapsed(), "programmed");
+                    self.state.acknowledge(steps);
                     break;
                 }
-                // One flow that the switch refuses must not keep all others out.
-                Err(error @ BundleError::Refused { index, .. }) if index < changes.len() => {
+                // One change that the switch refuses must not keep all others out.
+                Err(error @ BundleError::Refused { index, .. }) if index < steps.len() => {
                     self.metrics.refused.inc();
-                    error!(%error, "flow refused: going on without it");
-                    let change = changes.remove(index);
-                    let key = change.key();
-                    // An older flow in its place may allow what the new one does not. Without it less is allowed.
-                    let stale = ALLOWING.iter().any(|table| table.number() == key.table);
-                    if stale && matches!(change, Change::Put(_)) && self.state.store().is_present(&key) {
-                        changes.insert(0, Change::Delete(Arc::new(key.clone())));
-                    }
-                    let closed = self.state.close(&key);
-                    self.refused.push(key);
-                    if closed {
-                        changes = self.state.store().changes();
-                        changes.retain(|change| !self.refused.contains(&change.key()));
+                    error!(%error, "change refused: going on without it");
+                    if let Step::Flow(change) = steps.remove(index) {
+                        self.refuse(&change, &mut steps);
                     }
                     self.refusal = Some(error.to_string());
                 }
@@ -122,6 +115,35 @@ impl Daemon {
             self.lock = Some(self.ovsdb.lock(ipam::keys::DAEMON_LOCK));
         }
         true
+    }
+
+    /// The switch has refused a flow. What goes on without it must not allow more than it would have.
+    fn refuse(&mut self, change: &Change, steps: &mut Vec<Step>) {
+        let key = change.key();
+        // An older flow in its place may allow what the new one does not. Without it less is allowed.
+        let stale = ALLOWING.iter().any(|table| table.number() == key.table);
+        if stale && matches!(change, Change::Put(_)) && self.state.store().is_present(&key) {
+            steps.insert(0, Step::Flow(Change::Delete(Arc::new(key.clone()))));
+        }
+        let closed = self.state.close(&key);
+        self.refused.push(key);
+        if closed {
+            *steps = self.state.steps();
+            steps.retain(|step| match step {
+                Step::Flow(change) => !self.refused.contains(&change.key()),
+                Step::Group(_) => true,
+            });
+        }
+    }
+
+    /// Has the switch forget connections whose endpoints are gone. To be called after [`Self::program`].
+    pub(super) async fn forget(&mut self) {
+        let forgotten = self.state.take_forgotten();
+        let Some(session) = self.session.clone().filter(|_| !forgotten.is_empty()) else { return };
+        // From Open vSwitch 3.1 on.
+        if let Err(error) = session.forget(&forgotten).await {
+            warn!(%error, "the switch cannot forget connections to endpoints that are gone: they end in their own time");
+        }
     }
 
     /// Tells plugins which ports are ready: those whose flows are all in. To be called after [`Self::program`].
@@ -179,6 +201,7 @@ impl Daemon {
         }
         // The host's side is stated anew as well: addresses, routes and rules that others removed come back.
         self.host_due = true;
+        self.publisher.again();
         self.warmth.again();
         Ok(())
     }

@@ -30,10 +30,14 @@ impl Daemon {
         if !self.bridge(BridgePlan::new(&self.options.bridge, datapath, &own, mtu)).await {
             return Ok(());
         }
-        if !self.host(HostPlan::new(&self.options.bridge, &own)).await? {
+        if !self.host(HostPlan::new(&self.options.bridge, &own, self.options.proxy.clone())).await? {
             return Ok(());
         }
         if !self.program().await || !self.stamp().await {
+            return Ok(());
+        }
+        self.forget().await;
+        if !self.publish().await? {
             return Ok(());
         }
         self.warm().await?;

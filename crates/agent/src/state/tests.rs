@@ -139,7 +139,7 @@ fn the_work_for_one_event_does_not_grow_with_the_cluster() {
     }
     settle(&mut state);
     state.interface(&inserted(101, pod_row(101, Some(101), None)));
-    assert_eq!(settle(&mut state), 6, "a pod with IPv4");
+    assert_eq!(settle(&mut state), 7, "a pod with IPv4");
     state.view(ViewEvent::NodeGone("node-77".into()));
     assert_eq!(settle(&mut state), 3, "a node with one CIDR");
     state.view(ViewEvent::Node(Box::new(config(78))));
@@ -228,7 +228,7 @@ fn the_database_anew_leaves_only_what_is_in_it() {
     state.reset_interfaces();
     state.interface(&inserted(200, tunnel(Some(9))));
     state.interface(&inserted(6, pod_row(6, Some(6), Some(6))));
-    assert_eq!(settle(&mut state), 6, "only the port that is gone, and whose its address was");
+    assert_eq!(settle(&mut state), 7, "only the port that is gone, and whose its address was");
     let left: BTreeSet<Uuid> = state.ports().map(|(uuid, _)| uuid).collect();
     assert_eq!(left, BTreeSet::from([uuid(6)]));
 }

@@ -4,6 +4,7 @@
 
 mod freshness;
 mod objects;
+mod proxy;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -20,10 +21,17 @@ use tracing::{debug, warn};
 
 use self::freshness::{News, Outlet, Outlets};
 use self::objects::{NamespaceMeta, PodView, PolicyView};
+use self::proxy::{NodeMeta, ServiceView, SliceView};
 use super::{Part, PodRef, Question, ViewEvent};
 
-/// Sends the view of the cluster to `events`, until the receiver is dropped, and answers questions there.
-pub async fn watch(client: Client, events: Sender<ViewEvent>, questions: UnboundedReceiver<Question>) {
+/// Sends the view of the cluster to `events`, until the receiver is dropped, and answers questions there. `proxy` is the
+/// name of the node whose daemon is a proxy of Services, and so looks at these too.
+pub async fn watch(
+    client: Client,
+    events: Sender<ViewEvent>,
+    questions: UnboundedReceiver<Question>,
+    proxy: Option<String>,
+) {
     let outlet = || Outlet::new(events.clone());
     let asked = Outlets { policies: outlet(), pods: outlet() };
     let answers = freshness::answer(&client, &asked, questions);
@@ -64,7 +72,43 @@ pub async fn watch(client: Client, events: Sender<ViewEvent>, questions: Unbound
         ViewEvent::PolicyGone,
     );
     let pods = follow::<PodView, _>(&client, Part::Pods, asked.pods.clone(), pod, ViewEvent::PodGone);
-    tokio::join!(configs, namespaces, policies, pods, answers);
+    let services = async {
+        if let Some(node) = &proxy {
+            watch_services(&client, &outlet, node).await;
+        }
+    };
+    tokio::join!(configs, namespaces, policies, pods, answers, services);
+}
+
+/// What only a proxy of Services looks at.
+async fn watch_services(client: &Client, outlet: &impl Fn() -> Outlet, node: &str) {
+    let own = Config::default().fields(&format!("metadata.name={node}"));
+    let zone = follow_some::<NodeMeta, _>(
+        client,
+        Part::Zone,
+        own,
+        outlet(),
+        |node| ViewEvent::Zone(node.into_zone()),
+        |_| ViewEvent::Zone(None),
+    );
+    let some = || Config::default().labels(proxy::LABELS).any_semantic();
+    let services = follow_some::<ServiceView, _>(
+        client,
+        Part::Services,
+        some(),
+        outlet(),
+        |service| ViewEvent::Service(reference(&service), Box::new(service.into_service())),
+        ViewEvent::ServiceGone,
+    );
+    let slices = follow_some::<SliceView, _>(
+        client,
+        Part::Slices,
+        some(),
+        outlet(),
+        |slice| ViewEvent::Slice(reference(&slice), Box::new(slice.into_slice())),
+        ViewEvent::SliceGone,
+    );
+    tokio::join!(zone, services, slices);
 }
 
 fn pod(pod: PodView) -> ViewEvent {
@@ -80,7 +124,7 @@ fn reference<K: Resource>(object: &K) -> PodRef {
     PodRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
-/// Follows one kind of object. A list that is repeated after a gap yields the changes since the one before.
+/// Follows all objects of one kind.
 async fn follow<K, F>(
     client: &Client,
     part: Part,
@@ -91,14 +135,29 @@ async fn follow<K, F>(
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     F: Fn(K) -> ViewEvent,
 {
-    let mut known: BTreeSet<PodRef> = BTreeSet::new();
-    let mut listed: BTreeSet<PodRef> = BTreeSet::new();
     let config = match part {
         // Of what isolates there must be no older news after newer ones, not even from a server that lags behind.
         Part::Policies | Part::Namespaces => Config::default(),
         // From the API server's cache: a restart of the server is not followed by a storm on its store.
-        Part::Nodes | Part::Pods => Config::default().any_semantic(),
+        _ => Config::default().any_semantic(),
     };
+    follow_some(client, part, config, outlet, present, gone).await;
+}
+
+/// Follows one kind of object. A list that is repeated after a gap yields the changes since the one before.
+async fn follow_some<K, F>(
+    client: &Client,
+    part: Part,
+    config: Config,
+    outlet: Outlet,
+    present: F,
+    gone: impl Fn(PodRef) -> ViewEvent,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    F: Fn(K) -> ViewEvent,
+{
+    let mut known: BTreeSet<PodRef> = BTreeSet::new();
+    let mut listed: BTreeSet<PodRef> = BTreeSet::new();
     let mut stream = std::pin::pin!(watcher(Api::<K>::all(client.clone()), config).default_backoff());
     let mut list_version = None;
     while let Some(event) = stream.next().await {

@@ -101,6 +101,7 @@ fn one_cluster(common: &Common, arguments: &Arguments, overlay: Overlay) -> anyh
         api: ApiSource::Embedded,
         datapath: arguments.datapath,
         bin_dir: arguments.bin_dir.clone(),
+        agent_args: Vec::new(),
     };
     lifecycle::bring_up(common, &up, |text| {
         let _ = say(common, &format!("{} {text}", green("✔")));

@@ -132,7 +132,11 @@ fn agent_spec(spec: &LabSpec, layout: &Layout, node: &str, netns: &Path, netdev:
     ProgramSpec {
         name: format!("{node}/agent"),
         program: spec.bin_dir.join("k-vswitchd"),
-        args: args.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect(),
+        args: args
+            .into_iter()
+            .flat_map(|(flag, value)| [flag.into(), value])
+            .chain(spec.agent_args.iter().map(Into::into))
+            .collect(),
         envs: Vec::new(),
         netns: netns.to_owned(),
         log: files.log("agent"),

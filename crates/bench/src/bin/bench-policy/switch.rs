@@ -5,7 +5,6 @@
 
 mod acknowledged;
 mod node;
-mod ovs;
 mod price;
 
 use bench::Report;

@@ -8,11 +8,11 @@ use policy::spec::{LabelSelector, Name};
 use serde::Serialize;
 
 use super::node::Node;
-use super::ovs::Switch;
 use crate::cluster::{Cluster, Placed, Size, address};
 use crate::plain;
 use crate::random::Random;
 use crate::times::Times;
+use bench::switch::Switch;
 
 /// 10,000 pods on 100 nodes, 1,000 policies.
 const SMALL: Size = Size { namespaces: 100, pods_per_namespace: 100, nodes: 100, policies_per_namespace: 10 };

@@ -6,7 +6,7 @@ use agent::state::State;
 use agent::view::{ClusterPod, Part, PodRef, ViewEvent};
 use anyhow::Context as _;
 use api::NodeConfig;
-use datapath::Change;
+use datapath::Step;
 use ipam::PodPort;
 use ovs::openflow::Session;
 use ovsdb::tables::Interface;
@@ -104,12 +104,13 @@ impl Node {
             self.state.view(ViewEvent::UpToDate(question));
         }
         self.state.compile();
-        let changes = self.state.store().changes();
-        if !changes.is_empty() {
-            self.session.bundle(changes.iter().map(Change::message).collect()).await?;
-            self.state.store().acknowledge(&changes);
+        let steps = self.state.steps();
+        let changed = steps.len();
+        if changed > 0 {
+            self.session.bundle(steps.iter().map(Step::message).collect()).await?;
+            self.state.acknowledge(steps);
         }
-        Ok(changes.len())
+        Ok(changed)
     }
 
     pub(crate) fn session(&self) -> &Session {

@@ -14,10 +14,10 @@ use policy::spec::{EgressRule, Labels, Name, NetworkPolicySpec, Pod};
 use serde::Serialize;
 
 use super::node::Node;
-use super::ovs::{Switch, run};
 use crate::cluster::{address, labels, selector};
 use crate::plain;
 use crate::random::Random;
+use bench::switch::{Switch, run};
 
 /// New flows of the datapath.
 const PEERS: usize = 20_000;

@@ -33,7 +33,7 @@ fn a_pod_reaches_services(overlay: &str) {
     if !possible() {
         return;
     }
-    let lab = Lab::up(&["--nodes", "2", "--overlay", overlay]);
+    let lab = Lab::up(&["--nodes", "2", "--overlay", overlay, "--agent-arg=--service-proxy=off"]);
     lab.apply(&pods([("client", 1), ("near", 1), ("far", 2)]));
     lab.wait_for_pods(3);
     let node = lab.node(1);

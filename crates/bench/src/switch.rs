@@ -1,4 +1,4 @@
-//! An Open vSwitch with one bridge, in a network namespace of its own.
+//! An Open vSwitch with one bridge, in a network namespace of its own; and pods beside it.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,8 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// `_SC_CLK_TCK`, in which `/proc/PID/stat` counts (proc(5)); 100 on every Linux that people run.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Its processes end, and its namespace is deleted, when it is dropped.
-pub(crate) struct Switch {
+/// An Open vSwitch. Its processes end, and its namespace is deleted, when it is dropped.
+#[derive(Debug)]
+pub struct Switch {
     name: String,
     netns: Netns,
     folder: TempDir,
@@ -25,7 +26,11 @@ pub(crate) struct Switch {
 }
 
 impl Switch {
-    pub(crate) fn start(what: &str) -> anyhow::Result<Self> {
+    /// Starts one with the userspace datapath; `what` makes its namespace's name.
+    ///
+    /// # Errors
+    /// When Open vSwitch is not installed, or does not start.
+    pub fn start(what: &str) -> anyhow::Result<Self> {
         let schema = Path::new("/usr/share/openvswitch/vswitch.ovsschema");
         ensure!(schema.exists(), "Open vSwitch is not installed");
         let name = format!("kvs-bench-{}-{what}", std::process::id());
@@ -65,15 +70,23 @@ impl Switch {
         Ok(switch)
     }
 
-    pub(crate) fn netns(&self) -> &Netns {
+    /// The namespace it is in.
+    #[must_use]
+    pub fn netns(&self) -> &Netns {
         &self.netns
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// The namespace's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) async fn session(&self) -> anyhow::Result<Session> {
+    /// A connection to the bridge.
+    ///
+    /// # Errors
+    /// When the bridge does not answer.
+    pub async fn session(&self) -> anyhow::Result<Session> {
         let address = Address::Unix(self.folder.path().join(format!("{BRIDGE}.mgmt")));
         let (session, mut asynchronous) = Session::connect(&address).await?;
         tokio::spawn(async move { while asynchronous.next().await.is_some() {} });
@@ -81,24 +94,38 @@ impl Switch {
     }
 
     /// Adds an interface to the bridge; its number there.
-    pub(crate) fn add_port(&self, interface: &str) -> anyhow::Result<u32> {
+    ///
+    /// # Errors
+    /// When the switch does not take it.
+    pub fn add_port(&self, interface: &str) -> anyhow::Result<u32> {
         self.vsctl(&["add-port", BRIDGE, interface])?;
         let number = self.vsctl(&["get", "interface", interface, "ofport"])?;
         number.trim().parse().with_context(|| format!("{interface} has the number {number}"))
     }
 
-    pub(crate) fn vsctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    /// Runs `ovs-vsctl`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn vsctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let db = format!("--db=unix:{}", self.folder.path().join("db.sock").display());
         run(Command::new("ovs-vsctl").args([&db, "--timeout=20"]).args(arguments))
     }
 
-    pub(crate) fn appctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    /// Runs `ovs-appctl` on ovs-vswitchd.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn appctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let target = self.folder.path().join("vswitchd.ctl");
         run(Command::new("ovs-appctl").arg("-t").arg(target).args(arguments))
     }
 
     /// Seconds of CPU that ovs-vswitchd has used.
-    pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu(&self) -> anyhow::Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.id()))?;
         // After the name, which may hold anything: state is the first, utime and stime the 12th and 13th (proc(5)).
         let after = stat.rsplit_once(')').context("no name in stat")?.1;
@@ -108,7 +135,10 @@ impl Switch {
     }
 
     /// Resident memory of ovs-vswitchd, MiB.
-    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn memory(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.split_whitespace().next().context("no number")?.parse()?;
@@ -123,14 +153,16 @@ impl Drop for Switch {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if let Err(error) = Netns::delete(&self.name) {
-            eprintln!("warning: {error}");
-        }
+        // There is nobody to tell.
+        let _ = Netns::delete(&self.name);
     }
 }
 
 /// Runs a command that must succeed; its output.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
+///
+/// # Errors
+/// What it said.
+pub fn run(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(String::from_utf8(output.stdout)?)

@@ -1,0 +1,146 @@
+//! The nftables table: masquerading for what pods send to the outside, and nothing from a pod's veth to the host's stack
+//! but by the bridge. (On the userspace datapath the kernel sees a copy of what pods send.) And no tunnels of pods:
+//! masqueraded, they would come to another node from this one's address, and could carry any pod's packets.
+//!
+//! What it has for Services is in [`super::services`].
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use api::OverlayType;
+
+use super::nft::{base_chain, batch, matches, meta, payload, prefix, rule, table};
+use super::{Family, HostPlan, services};
+
+/// Host ends of pods' veth pairs, as nftables writes a prefix.
+const POD_PORTS: &str = "kvs*";
+/// UDP port of VXLAN (RFC 7348 section 8).
+const VXLAN_PORT: u16 = 4789;
+/// IP protocol number of GRE (RFC 2784 section 4).
+const GRE_PROTOCOL: u8 = 47;
+
+/// The whole table, in place of the rules that were there. Elements of sets and maps stay, while these are wanted.
+pub(super) fn ruleset(plan: &HostPlan) -> Value {
+    let mut commands = vec![
+        table("add"),
+        table("flush"),
+        // Priorities: raw, filter, and source NAT (nft(8), "Standard priority names"). Fragments are whole by then.
+        base_chain("pod-ports", "filter", "prerouting", -300),
+        base_chain("pod-tunnels", "filter", "forward", 0),
+        base_chain("masquerade", "nat", "postrouting", 100),
+        rule(
+            "pod-ports",
+            &[matches(meta("iifname"), "==", POD_PORTS), json!({ "drop": null })],
+            "pods reach the host by the bridge only",
+        ),
+        rule(
+            "pod-tunnels",
+            &[
+                matches(meta("iifname"), "==", plan.bridge.as_str()),
+                encapsulated(plan.overlay),
+                json!({ "drop": null }),
+            ],
+            "pods do not speak to tunnels",
+        ),
+    ];
+    for family in &plan.families {
+        commands.extend(masquerade(&plan.bridge, family));
+    }
+    commands.extend(match &plan.services {
+        Some(services) => services::commands(&plan.bridge, &plan.families, services),
+        None => services::none(),
+    });
+    batch(&commands)
+}
+
+fn masquerade(bridge: &str, family: &Family) -> [Value; 2] {
+    let protocol = if family.pods.addr().is_ipv4() { "ip" } else { "ip6" };
+    let field = |field: &str, op: &str, net: IpNet| matches(payload(protocol, field), op, prefix(net));
+    [
+        rule(
+            "masquerade",
+            &[
+                field("saddr", "==", family.pods),
+                field("daddr", "!=", family.cluster),
+                matches(meta("oifname"), "!=", bridge),
+                json!({ "masquerade": null }),
+            ],
+            "pods to the outside",
+        ),
+        // kube-proxy on the host sends a pod's connection to a Service on to another pod, whose answer would go straight
+        // back to the first one, past the host that has to translate it back.
+        rule(
+            "masquerade",
+            &[
+                field("saddr", "==", family.pods),
+                matches(meta("oifname"), "==", bridge),
+                matches(json!({ "ct": { "key": "status" } }), "in", "dnat"),
+                json!({ "masquerade": null }),
+            ],
+            "pods to pods by the host's Service proxy",
+        ),
+    ]
+}
+
+/// Matches packets that a tunnel's end would unwrap.
+fn encapsulated(overlay: OverlayType) -> Value {
+    match overlay {
+        OverlayType::Vxlan => matches(payload("udp", "dport"), "==", VXLAN_PORT),
+        OverlayType::Gre => matches(meta("l4proto"), "==", GRE_PROTOCOL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Services;
+    use super::*;
+
+    fn plan() -> HostPlan {
+        HostPlan {
+            bridge: "k-vswitch0".into(),
+            overlay: OverlayType::Vxlan,
+            families: vec![
+                Family {
+                    cluster: "10.0.0.0/16".parse().unwrap(),
+                    pods: "10.0.1.0/24".parse().unwrap(),
+                    gateway: "10.0.1.1".parse().unwrap(),
+                    service_cidr: None,
+                },
+                Family {
+                    cluster: "fd00::/48".parse().unwrap(),
+                    pods: "fd00:0:0:1::/64".parse().unwrap(),
+                    gateway: "fd00:0:0:1::1".parse().unwrap(),
+                    service_cidr: None,
+                },
+            ],
+            services: None,
+        }
+    }
+
+    fn text(plan: &HostPlan) -> String {
+        ruleset(plan).to_string()
+    }
+
+    #[test]
+    fn the_ruleset_speaks_of_what_the_plan_has() {
+        let vxlan = text(&plan());
+        assert_eq!(vxlan.matches("masquerade\":").count(), 4, "{vxlan}");
+        assert!(
+            vxlan.contains("\"kvs*\"") && vxlan.contains("fd00:0:0:1::") && vxlan.contains("\"flush\""),
+            "{vxlan}"
+        );
+        assert!(vxlan.contains("4789") && vxlan.contains("\"forward\""), "{vxlan}");
+        let gre = text(&HostPlan { overlay: OverlayType::Gre, ..plan() });
+        assert!(gre.contains("l4proto") && gre.contains("47") && !gre.contains("4789"), "{gre}");
+    }
+
+    #[test]
+    fn there_is_something_for_services_only_if_the_bridge_is_their_proxy() {
+        let (without, with) =
+            (text(&plan()), text(&HostPlan { services: Some(Services::default()), ..plan() }));
+        assert!(!without.contains("dnat\":{") && without.contains("\"delete\":{\"map\""), "{without}");
+        assert_eq!(with.matches("dnat\":{").count(), 4, "{with}");
+        assert!(with.contains("10.0.1.255") && with.contains("fd00::1:ffff:ffff:ffff:ffff"), "{with}");
+        assert!(with.contains("0a:58:00:00:00:04") && !with.contains("\"delete\""), "{with}");
+    }
+}

@@ -1,0 +1,164 @@
+//! What the nftables table has for Services: their ways from the host into the bridge, and the bridge's refusals.
+//!
+//! What the node's addresses and others are to have for Services is in sets and maps, whose elements
+//! [`crate::published`] looks after. Connections there are given the node-port address of the node's pod CIDR, which is
+//! routed to the bridge; the client's address stays.
+
+use datapath::topology::{REFUSED_MAC, node_port_address};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::nft::{base_chain, chain, map, matches, meta, payload, prefix, rule, set};
+use super::{Family, Services};
+
+/// Sets of protocols and ports: node ports, IPv4's and IPv6's.
+pub(crate) const NODE_PORTS: [&str; 2] = ["node-ports4", "node-ports6"];
+/// Maps from addresses, protocols and ports to the ports that stand for them at the node-port address.
+pub(crate) const EXTERNAL: [&str; 2] = ["external4", "external6"];
+
+/// For packets that come in: before kube-proxy's chains, which are at -100.
+const FROM_OUTSIDE: &str = "services-from-outside";
+/// For the node's own processes.
+const FROM_HERE: &str = "services-from-here";
+/// What these two jump to.
+const TO_BRIDGE: &str = "services-to-bridge";
+/// For what the bridge wants refused.
+const REFUSED: &str = "services-refused";
+/// Before `dstnat` (nft(8), "Standard priority names").
+const BEFORE_OTHERS: i32 = -105;
+/// `raw`: before connection tracking.
+const RAW: i32 = -300;
+
+/// Declares and fills everything; to be done when all chains are empty.
+pub(super) fn commands(bridge: &str, families: &[Family], services: &Services) -> Vec<Value> {
+    let mut commands: Vec<Value> = chains().chain(sets_and_maps("add")).collect();
+    let jump = json!({ "jump": { "target": TO_BRIDGE } });
+    commands.extend([
+        rule(
+            FROM_OUTSIDE,
+            &[matches(meta("iifname"), "!=", bridge), jump.clone()],
+            "pods have Services in the bridge",
+        ),
+        rule(FROM_HERE, &[jump], "Services for the node's own processes"),
+    ]);
+    // An external address may be the node's own.
+    commands.extend(families.iter().map(external));
+    commands.extend(families.iter().map(|family| node_ports(family, services)));
+    commands.extend(refusals(bridge));
+    commands
+}
+
+/// Takes everything away, whether it is there or not; to be done when all chains are empty.
+pub(super) fn none() -> Vec<Value> {
+    let away = [FROM_OUTSIDE, FROM_HERE, TO_BRIDGE, REFUSED].map(|name| chain("delete", name));
+    chains().chain(sets_and_maps("add")).chain(away).chain(sets_and_maps("delete")).collect()
+}
+
+fn chains() -> impl Iterator<Item = Value> {
+    [
+        chain("add", TO_BRIDGE),
+        base_chain(FROM_OUTSIDE, "nat", "prerouting", BEFORE_OTHERS),
+        base_chain(FROM_HERE, "nat", "output", BEFORE_OTHERS),
+        base_chain(REFUSED, "filter", "prerouting", RAW),
+    ]
+    .into_iter()
+}
+
+/// Declares (`add`), empties (`flush`) or takes away (`delete`) what has elements.
+pub(crate) fn sets_and_maps(verb: &str) -> impl Iterator<Item = Value> {
+    let sets = NODE_PORTS.map(|name| set(verb, name, &["inet_proto", "inet_service"]));
+    let maps = EXTERNAL.into_iter().zip(["ipv4_addr", "ipv6_addr"]).map(move |(name, address)| {
+        map(verb, name, &[address, "inet_proto", "inet_service"], "inet_service")
+    });
+    sets.into_iter().chain(maps.collect::<Vec<_>>())
+}
+
+/// How things are called in a family.
+struct Names {
+    ip: &'static str,
+    nfproto: &'static str,
+    node_ports: &'static str,
+    external: &'static str,
+}
+
+fn names(family: &Family) -> Names {
+    let ([node_ports4, node_ports6], [external4, external6]) = (NODE_PORTS, EXTERNAL);
+    if family.pods.addr().is_ipv4() {
+        Names { ip: "ip", nfproto: "ipv4", node_ports: node_ports4, external: external4 }
+    } else {
+        Names { ip: "ip6", nfproto: "ipv6", node_ports: node_ports6, external: external6 }
+    }
+}
+
+fn external(family: &Family) -> Value {
+    let Names { ip, nfproto, external, .. } = names(family);
+    let key = json!({ "concat": [payload(ip, "daddr"), meta("l4proto"), payload("th", "dport")] });
+    let expr = [
+        matches(meta("nfproto"), "==", nfproto),
+        // A port can be translated only where there are ports.
+        matches(meta("l4proto"), "==", json!({ "set": ["tcp", "udp", "sctp"] })),
+        json!({ "dnat": {
+            "family": ip,
+            "addr": node_port_address(family.pods),
+            "port": { "map": { "key": key, "data": format!("@{external}") } },
+        } }),
+    ];
+    rule(TO_BRIDGE, &expr, "load balancers' and external addresses")
+}
+
+fn node_ports(family: &Family, services: &Services) -> Value {
+    let Names { ip, nfproto, node_ports, .. } = names(family);
+    let ports = json!({ "concat": [meta("l4proto"), payload("th", "dport")] });
+    let mut expr = vec![
+        matches(meta("nfproto"), "==", nfproto),
+        matches(ports, "==", format!("@{node_ports}")),
+        matches(payload(ip, "daddr"), "!=", of_this_machine_only(family)),
+    ];
+    let ipv4 = family.pods.addr().is_ipv4();
+    let listed = services.node_port_addresses.iter().filter(|net| net.addr().is_ipv4() == ipv4);
+    // Ranges in a set must not overlap.
+    let listed = IpNet::aggregate(&listed.map(IpNet::trunc).collect());
+    if !listed.is_empty() && listed.iter().all(|net| net.prefix_len() > 0) {
+        expr.push(matches(payload(ip, "daddr"), "==", prefixes(&listed)));
+    }
+    expr.push(matches(json!({ "fib": { "result": "type", "flags": ["daddr"] } }), "==", "local"));
+    expr.push(json!({ "dnat": { "family": ip, "addr": node_port_address(family.pods) } }));
+    rule(TO_BRIDGE, &expr, "node ports")
+}
+
+/// Addresses whose packets can go nowhere else: loopback and link-local ones.
+fn of_this_machine_only(family: &Family) -> Value {
+    let prefix = |addr: &str, len: u8| json!({ "prefix": { "addr": addr, "len": len } });
+    if family.pods.addr().is_ipv4() {
+        prefix("127.0.0.0", 8)
+    } else {
+        json!({ "set": ["::1", prefix("fe80::", 10)] })
+    }
+}
+
+fn prefixes(nets: &[IpNet]) -> Value {
+    json!({ "set": nets.iter().map(|net| prefix(*net)).collect::<Vec<_>>() })
+}
+
+/// Refused before connection tracking and routing, neither of which has a part in it: the bridge hands over what it
+/// has hidden the sender of, and the answer finds back through it.
+fn refusals(bridge: &str) -> [Value; 2] {
+    let refused = |rest: &[Value], comment| {
+        let mut expr = vec![
+            matches(meta("iifname"), "==", bridge),
+            matches(payload("ether", "saddr"), "==", REFUSED_MAC.to_string()),
+        ];
+        expr.extend_from_slice(rest);
+        rule(REFUSED, &expr, comment)
+    };
+    [
+        refused(
+            &[matches(meta("l4proto"), "==", "tcp"), json!({ "reject": { "type": "tcp reset" } })],
+            "connections to Services without endpoints",
+        ),
+        refused(
+            &[json!({ "reject": { "type": "icmpx", "expr": "port-unreachable" } })],
+            "packets to Services without endpoints",
+        ),
+    ]
+}

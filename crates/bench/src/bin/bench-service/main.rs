@@ -1,0 +1,94 @@
+//! `bench-service`: what the proxy of Services costs: from nothing, per change, and per connection.
+//!
+//! - [`cluster`] makes Services. [`compile`]: time and memory from nothing, without a switch.
+//! - [`change`]: one endpoint's change until the switch has acknowledged it. [`connections`]: new connections through a
+//!   ClusterIP among few and many Services, beside direct ones.
+//! - [`node`] is the daemon's own state, fed by hand and settled into a switch of this benchmark's own; [`pods`] are two
+//!   network namespaces on it.
+
+// Output is what this program is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod change;
+mod cluster;
+mod compile;
+mod connections;
+mod node;
+mod pods;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, ensure};
+use bench::{Machine, Report};
+use clap::Parser;
+
+/// Services on OpenFlow: time, memory, cost of a change and of a connection.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Folder of the programs as they are shipped
+    #[arg(long, default_value = "target/dist")]
+    dist: PathBuf,
+    /// Folder that service.json is written to
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+    /// Changes of each kind
+    #[arg(long, default_value_t = 200)]
+    changes: usize,
+    /// Connections of each kind
+    #[arg(long, default_value_t = 10_000)]
+    connections: usize,
+    /// Compiles so many Services in this process and prints the figures as JSON
+    #[arg(long, hide = true)]
+    compile: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(services) = arguments.compile {
+        println!("{}", serde_json::to_string(&compile::measure(services)?)?);
+        return Ok(());
+    }
+    let machine = Machine::this();
+    println!("kernel {}, {} processors, load {:.2}", machine.kernel, machine.processors, machine.load);
+    let mut report = Report::new("service", machine);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let parts: [(&str, anyhow::Result<()>); 3] = [
+        ("from nothing", compile_all(&mut report)),
+        ("changes", runtime.block_on(change::measure(&mut report, arguments.changes))),
+        ("connections", runtime.block_on(connections::measure(&mut report, arguments.connections))),
+    ];
+    for (what, result) in parts {
+        if let Err(error) = result {
+            println!("\n  not measured: {what}: {error:#}");
+            report.skip(format!("{what}: {error:#}"));
+        }
+    }
+    let path = report.write(&arguments.out).context("the figures cannot be written")?;
+    println!("\nfigures and ratios: {}", path.display());
+    Ok(())
+}
+
+/// Each size in a process of its own, so that memory is that of one.
+fn compile_all(report: &mut Report) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for services in [1_000, 10_000, 30_000] {
+        let mut command = Command::new(std::env::current_exe()?);
+        let output = command.args(["--compile", &services.to_string()]).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        all.push(serde_json::from_slice::<compile::FromNothing>(&output.stdout)?);
+    }
+    compile::tell(&all);
+    report.figures("from nothing, without a switch", &all);
+    Ok(())
+}
