@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test lint bench-cni bench-policy clean
+.PHONY: help deps build demo test lint bench-cni bench-policy bench-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ bench-cni: build ## CNI ADD and DEL beside bridge + host-local; time to a ready 
 
 bench-policy: build ## NetworkPolicy: time, memory, flows, cost of an event and of a new datapath flow, beside other encodings
 	@scripts/bench policy
+
+bench-service: build ## Services: from nothing, per change of an endpoint, per connection among few and many
+	@scripts/bench service
 
 clean: ## remove what was built
 	cargo clean

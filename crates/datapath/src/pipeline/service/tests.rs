@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use openflow::{Action, Group};
+use openflow::Action;
 use service::lb::{Backends, Parts, Set};
 
 use super::groups::FIRST_SET;
