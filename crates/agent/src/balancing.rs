@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use datapath::pipeline::service::{self as pipeline, SetItems};
-use datapath::{Store, fields};
+use datapath::{PackedGroup, Store, fields};
 use openflow::{CtFlush, CtTuple, Group};
 use service::engine::Engine;
 use service::lb::{At, Change, Frontend, HealthCheck, Name, Protocol, Set, SetId};
@@ -129,7 +129,7 @@ impl Balancing {
     }
 
     /// Puts what has changed into the stores.
-    pub fn compile(&mut self, sctp: bool, store: &mut Store<Owner>, groups: &mut Store<Owner, Group>) {
+    pub fn compile(&mut self, sctp: bool, store: &mut Store<Owner>, groups: &mut Store<Owner, PackedGroup>) {
         if std::mem::replace(&mut self.sctp, sctp) != sctp {
             for (id, set) in &self.of_sctp {
                 put(store, groups, *id, pipeline::set(*id, set, sctp));
@@ -206,9 +206,9 @@ impl Balancing {
     }
 }
 
-fn put(store: &mut Store<Owner>, groups: &mut Store<Owner, Group>, id: SetId, items: SetItems) {
+fn put(store: &mut Store<Owner>, groups: &mut Store<Owner, PackedGroup>, id: SetId, items: SetItems) {
     store.set(&Owner::Set(id), items.flows);
-    groups.set(&Owner::Set(id), items.groups);
+    groups.set(&Owner::Set(id), items.groups.into_iter().map(Into::into).collect());
 }
 
 /// Connections of clients of a frontend, to one of its endpoints or to nobody in particular. Of node ports, the node's

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use api::NodeConfig;
 use datapath::pipeline::{self, Families};
-use datapath::{Node, Port, ServiceNets, Step, Store, bundle};
+use datapath::{Node, PackedGroup, Port, ServiceNets, Step, Store, bundle};
 use ipam::PodPort;
 use ipnet::IpNet;
 use openflow::{CtFlush, FlowKey, Group, MacAddr};
@@ -129,7 +129,7 @@ pub struct State {
     /// Whether flows of another node were computed anew since the last [`State::take_remotes_changed`].
     remotes_changed: bool,
     store: Store<Owner>,
-    groups: Store<Owner, Group>,
+    groups: Store<Owner, PackedGroup>,
     /// Services, if the node is their proxy.
     balancing: Option<Balancing>,
     /// Those of the node's addresses that have node ports; all of a family of which there is none here.
@@ -233,7 +233,7 @@ impl State {
     }
 
     /// The wanted groups.
-    pub fn groups(&mut self) -> &mut Store<Owner, Group> {
+    pub fn groups(&mut self) -> &mut Store<Owner, PackedGroup> {
         &mut self.groups
     }
 
@@ -443,7 +443,8 @@ impl State {
         self.store.set(&Owner::Node, pipeline::node(&node));
         self.store.set(&Owner::OwnNode, enforcement::own_node(addresses.iter().copied()));
         if self.balancing.is_some() {
-            self.groups.set(&Owner::Hashes, pipeline::service::hashes());
+            let hashes = pipeline::service::hashes().into_iter().map(Into::into);
+            self.groups.set(&Owner::Hashes, hashes.collect());
             let nets = &self.node_port_nets;
             let has = |address: &IpAddr| {
                 let mut same = nets.iter().filter(|net| net.addr().is_ipv4() == address.is_ipv4()).peekable();

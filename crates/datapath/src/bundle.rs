@@ -1,8 +1,8 @@
 //! The order of changes within a bundle.
 
-use openflow::{Flow, Group, Message};
+use openflow::{Flow, Message};
 
-use crate::Change;
+use crate::store::{Change, PackedGroup};
 
 /// One step of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Step {
     /// A flow's change.
     Flow(Change<Flow>),
     /// A group's change.
-    Group(Change<Group>),
+    Group(Change<PackedGroup>),
 }
 
 impl Step {
@@ -27,7 +27,7 @@ impl Step {
 /// All changes in an order that the switch takes: a flow can only name a group that is there, and a group that goes takes
 /// the flows along that name it.
 #[must_use]
-pub fn steps(flows: Vec<Change<Flow>>, groups: Vec<Change<Group>>) -> Vec<Step> {
+pub fn steps(flows: Vec<Change<Flow>>, groups: Vec<Change<PackedGroup>>) -> Vec<Step> {
     let (put_flows, delete_flows): (Vec<_>, Vec<_>) =
         flows.into_iter().partition(|change| matches!(change, Change::Put(_)));
     let (put_groups, delete_groups): (Vec<_>, Vec<_>) =

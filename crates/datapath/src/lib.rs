@@ -26,6 +26,6 @@ pub mod topology;
 
 pub use bundle::Step;
 pub use cookie::{Cookie, DropReason};
-pub use store::{Change, Item, Store};
+pub use store::{Change, Item, PackedGroup, Store};
 pub use table::Table;
 pub use topology::{Node, Port, Remote, ServiceNets, TUNNEL_KEY};

@@ -3,79 +3,18 @@
 //! The store also remembers what the switch has: what was acknowledged, or what was last read back. A change is the
 //! difference of the two, looked for only where something happened.
 
+mod item;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::hash::Hash;
 use std::sync::Arc;
 
-use openflow::{Flow, FlowKey, FlowMod, Group, GroupMod, Message};
+use openflow::{Flow, Message};
 
-/// What a switch can be made to have: flows and groups.
-pub trait Item: Clone + Debug + Eq {
-    /// What there is one of in the switch.
-    type Key: Clone + Debug + Eq + Hash;
-
-    /// Its key.
-    fn key(&self) -> Self::Key;
-
-    /// Stands for everything of it but its key. Eight bytes per item of the switch, instead of a copy of it.
-    fn fingerprint(&self) -> u64;
-
-    /// Adds it, in place of one with the same key if there is any.
-    fn put(&self) -> Message;
-
-    /// Deletes exactly the one of this key.
-    fn delete(key: &Self::Key) -> Message;
-}
-
-impl Item for Flow {
-    type Key = FlowKey;
-
-    fn key(&self) -> FlowKey {
-        Self::key(self)
-    }
-
-    fn fingerprint(&self) -> u64 {
-        print(&(self.cookie, &self.instructions, self.idle_timeout, self.hard_timeout, self.flags))
-    }
-
-    fn put(&self) -> Message {
-        Message::FlowMod(FlowMod::add(self.clone()))
-    }
-
-    fn delete(key: &FlowKey) -> Message {
-        Message::FlowMod(FlowMod::delete_strict(key.table, key.priority, key.matching.clone()))
-    }
-}
-
-impl Item for Group {
-    type Key = u32;
-
-    fn key(&self) -> u32 {
-        self.id
-    }
-
-    fn fingerprint(&self) -> u64 {
-        print(self)
-    }
-
-    fn put(&self) -> Message {
-        Message::GroupMod(GroupMod::add_or_modify(self.clone()))
-    }
-
-    fn delete(key: &u32) -> Message {
-        Message::GroupMod(GroupMod::delete(*key))
-    }
-}
-
-fn print(content: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    hasher.finish()
-}
+pub use self::item::{Item, PackedGroup};
 
 /// One change to the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ impl Daemon {
         self.state.recall(&groups);
         self.state.compile();
         let mut surprises = self.state.store().read_back(flows);
-        surprises += self.state.groups().read_back(groups);
+        surprises += self.state.groups().read_back(groups.into_iter().map(Into::into));
         debug!(flows = number, surprises, "read the switch's flows and groups back");
         Ok(surprises)
     }

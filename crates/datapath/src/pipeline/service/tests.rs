@@ -2,12 +2,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use openflow::Action;
+use openflow::{Action, GroupMod, Message};
 use service::lb::{Backends, Parts, Set};
 
 use super::groups::FIRST_SET;
 use super::slots::{MOST_SLOTS, PRECISION, weights};
 use super::*;
+use crate::{Item as _, PackedGroup};
 
 fn endpoints(count: u16) -> Arc<[SocketAddr]> {
     (1..=count).map(|n| SocketAddr::from(([10, 0, 2, 1], n))).collect()
@@ -160,4 +161,17 @@ fn parts_are_read_back_from_groups() {
     let recalled = recall(&groups);
     let expected = [(SetId(5), Parts(parts(0))), (SetId(6), Parts(parts(100)))];
     assert_eq!(recalled, BTreeMap::from(expected), "only sets of several parts, and only whole ones");
+}
+
+#[test]
+fn packed_groups_are_sent_as_they_were() {
+    let affine = Set { affinity: Some(60), keeps_client: true, ..a_set(vec![endpoints(32)]) };
+    let mut groups = hashes();
+    groups.extend(set(SetId(SetId::MAX), &affine, true).groups);
+    groups.extend(set(SetId(3), &a_set(vec![endpoints(31)]), true).groups);
+    for group in groups {
+        let packed = PackedGroup::from(group.clone());
+        assert_eq!(packed.key(), group.id);
+        assert_eq!(packed.put(), Message::GroupMod(GroupMod::add_or_modify(group)));
+    }
 }
