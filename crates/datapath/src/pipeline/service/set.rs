@@ -61,7 +61,7 @@ impl Compiler<'_> {
             }
         };
         match &*parts.0 {
-            [part] => items.flows.push(select.actions(self.one_of(0, part, &mut items.groups))),
+            [part] => items.flows.push(self.one_of(select, 0, part, &mut items.groups)),
             parts => {
                 // A power of two.
                 let bits = parts.len().ilog2();
@@ -69,17 +69,17 @@ impl Compiler<'_> {
                 for (index, part) in (0..).zip(parts) {
                     let flow = self.at(Table::Part, 100);
                     let flow = Flow { matching: flow.matching.clone().subfield(fields::PART, index), ..flow };
-                    items.flows.push(flow.actions(self.one_of(index, part, &mut items.groups)));
+                    items.flows.push(self.one_of(flow, index, part, &mut items.groups));
                 }
             }
         }
         items
     }
 
-    /// To one of these endpoints.
-    fn one_of(&self, index: u32, part: &[SocketAddr], groups: &mut Vec<Group>) -> Vec<Action> {
+    /// Has a flow send packets to one of these endpoints.
+    fn one_of(&self, flow: Flow, index: u32, part: &[SocketAddr], groups: &mut Vec<Group>) -> Flow {
         if let [endpoint] = part {
-            return self.choose(*endpoint);
+            return of_family(flow, *endpoint).actions(self.choose(*endpoint));
         }
         let id = group_id(self.id, index);
         let mut group = Group::select(id, Some(SelectionMethod::dp_hash()));
@@ -94,7 +94,7 @@ impl Compiler<'_> {
             group.buckets.push(Bucket::weighted(number, weight, self.choose(*last)));
         }
         groups.push(group);
-        vec![Action::Group(id)]
+        flow.action(Action::Group(id))
     }
 
     /// What a bucket does: sends the connection on, or first has the client keep the endpoint.
@@ -114,12 +114,8 @@ impl Compiler<'_> {
         let flow = self.at(Table::Endpoint, 100);
         let matching =
             flow.matching.clone().set(fields::ADDRESS, address).set(fields::ENDPOINT, chosen(endpoint));
-        let matching = match endpoint {
-            SocketAddr::V4(_) => matching.ipv4(),
-            SocketAddr::V6(_) => matching.ipv6(),
-        };
         let forget = [Action::set_field(fields::ADDRESS, 0u128), Action::set_field(fields::ENDPOINT, 0u32)];
-        Flow { matching, ..flow }
+        of_family(Flow { matching, ..flow }, endpoint)
             .action(self.learn(endpoint, seconds))
             .actions(forget)
             .actions(self.send_on(endpoint))
@@ -163,6 +159,16 @@ impl Compiler<'_> {
             Action::Ct(translate),
         ]
     }
+}
+
+/// Limits a flow to packets of the endpoint's family: Open vSwitch refuses a flow of all packets that translates addresses
+/// of one family. Buckets of groups it does not look at like this.
+fn of_family(flow: Flow, endpoint: SocketAddr) -> Flow {
+    let matching = match endpoint {
+        SocketAddr::V4(_) => flow.matching.clone().ipv4(),
+        SocketAddr::V6(_) => flow.matching.clone().ipv6(),
+    };
+    Flow { matching, ..flow }
 }
 
 fn chosen(endpoint: SocketAddr) -> u32 {
