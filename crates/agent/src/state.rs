@@ -423,7 +423,9 @@ impl State {
 
     /// Whether the datapath is OVS's userspace one, which has fragments one by one.
     pub fn set_userspace(&mut self, userspace: bool) {
-        self.userspace = userspace;
+        if std::mem::replace(&mut self.userspace, userspace) != userspace {
+            self.node_flows();
+        }
     }
 
     /// This node's addresses on its uplink.
@@ -436,7 +438,11 @@ impl State {
 
     fn node_flows(&mut self) {
         let Some(own) = &self.own else { return };
-        let node = topology(own, self.tracks_sctp, self.balancing.is_some());
+        let node = Node {
+            tracks_sctp: self.tracks_sctp,
+            answers_solicitations: self.userspace,
+            ..topology(own, self.balancing.is_some())
+        };
         let gateways = [node.gateway_ipv4.map(IpAddr::V4), node.gateway_ipv6.map(IpAddr::V6)];
         let addresses: BTreeSet<IpAddr> =
             gateways.into_iter().flatten().chain(self.own_addresses.iter().copied()).collect();
@@ -554,7 +560,7 @@ fn name(reference: &PodRef) -> Name {
     Name { namespace: reference.namespace.clone(), name: reference.name.clone() }
 }
 
-fn topology(config: &NodeConfig, tracks_sctp: bool, proxy: bool) -> Node {
+fn topology(config: &NodeConfig, proxy: bool) -> Node {
     let gateway_of = |net: IpNet| gateway(net);
     Node {
         cluster_ipv4: config.cluster_cidr.ipv4(),
@@ -569,7 +575,8 @@ fn topology(config: &NodeConfig, tracks_sctp: bool, proxy: bool) -> Node {
             IpAddr::V6(address) => Some(address),
             IpAddr::V4(_) => None,
         }),
-        tracks_sctp,
+        tracks_sctp: false,
+        answers_solicitations: false,
         services: proxy
             .then(|| ServiceNets { ipv4: config.service_cidr.ipv4(), ipv6: config.service_cidr.ipv6() }),
     }

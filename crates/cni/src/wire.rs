@@ -121,6 +121,8 @@ impl<'a> Wire<'a> {
         for (address, gateway) in &inside.addresses {
             pod.add_address(index, (*address).into())?;
             pod.replace_route(&Route::on_link((*gateway).into(), index))?;
+            // The kernel's switch cannot answer for a neighbour of IPv6, and nobody need ask: it is always this one.
+            pod.set_neighbour(index, *gateway, ipam::names::ROUTER_MAC)?;
         }
         for entry in &inside.routes {
             pod.replace_route(&kernel_route(entry, &inside.addresses, index))?;

@@ -19,6 +19,10 @@ pub const HOST_ROUTER_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 107, 118);
 /// IPv6 address of that next hop.
 pub const HOST_ROUTER_IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x6b76, 1);
 
+/// IPv6 address of the next hop of what the node forwards to pods; it is known on the bridge only, and its MAC is
+/// [`ROUTER_MAC`].
+pub const ROUTER_IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x6b76, 2);
+
 /// MAC of the bridge's own interface, on every node.
 pub const GATEWAY_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 2]);
 
@@ -60,6 +64,9 @@ pub struct Node {
     /// Whether connection tracking tells associations of SCTP apart by their ports. Open vSwitch's userspace datapath
     /// did not before 3.2.
     pub tracks_sctp: bool,
+    /// Whether a flow can answer a neighbour solicitation: Open vSwitch's userspace datapath can make an advertisement of
+    /// one. Where none can, hosts and pods have their neighbours in their tables for good.
+    pub answers_solicitations: bool,
     /// Addresses of Services, if the bridge is their proxy.
     pub services: Option<ServiceNets>,
 }

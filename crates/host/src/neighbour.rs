@@ -39,19 +39,25 @@ impl Netlink {
         Ok(all.filter(|neighbour| link.is_none_or(|link| link == neighbour.link)).collect())
     }
 
+    /// Says a neighbour's MAC for good: nobody is asked, and no answer changes it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`].
+    pub fn set_neighbour(&mut self, link: u32, address: IpAddr, mac: Mac) -> Result<()> {
+        let mut message = about(link, address);
+        message.header.state = NeighbourState::Permanent;
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
+        let action = || format!("set neighbour {address} on interface index {link}");
+        self.change(action, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &message)
+    }
+
     /// Has the kernel ask a neighbour for its MAC now, whether it thinks it knows or not. Does not wait for the
     /// answer. `known` is what the table says.
     ///
     /// # Errors
     /// [`crate::Error::Kernel`].
     pub fn solicit_neighbour(&mut self, link: u32, address: IpAddr, known: Option<Mac>) -> Result<()> {
-        let mut message = NeighbourMessage::default();
-        message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        message.header.ifindex = link;
-        message.attributes.push(NeighbourAttribute::Destination(match address {
-            IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
-            IpAddr::V6(ip) => NeighbourAddress::Inet6(ip),
-        }));
+        let mut message = about(link, address);
         let action = || format!("look for neighbour {address} on interface index {link}");
         match known {
             Some(mac) if address.is_ipv4() => {
@@ -73,6 +79,17 @@ impl Netlink {
         }
         self.change(action, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &message)
     }
+}
+
+fn about(link: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.ifindex = link;
+    message.attributes.push(NeighbourAttribute::Destination(match address {
+        IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
+        IpAddr::V6(ip) => NeighbourAddress::Inet6(ip),
+    }));
+    message
 }
 
 fn from_message(message: &NeighbourMessage) -> Option<Neighbour> {

@@ -7,6 +7,9 @@ const OUI_IPV4: [u8; 2] = [0x0a, 0x58];
 /// First bytes of the MAC of a pod that has IPv6 only; locally administered.
 const OUI_IPV6: [u8; 2] = [0x0a, 0x59];
 
+/// MAC of the virtual router: whatever a pod's next hop is, this is its MAC.
+pub const ROUTER_MAC: [u8; 6] = [0x0a, 0x58, 0, 0, 0, 1];
+
 /// Name of the port, and of the host's end of the veth pair, for one attachment: `kvs` and 12 hexadecimal digits, as
 /// long as the kernel lets an interface's name be.
 #[must_use]

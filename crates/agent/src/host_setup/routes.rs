@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use datapath::topology::{HOST_ROUTER_IPV4, HOST_ROUTER_IPV6};
+use datapath::topology::{HOST_ROUTER_IPV4, HOST_ROUTER_IPV6, HOST_ROUTER_MAC, ROUTER_IPV6, ROUTER_MAC};
 use host::{Netlink, OwnPacketsRule, Route};
 use ipnet::IpNet;
 use tracing::debug;
@@ -11,7 +11,13 @@ use super::{Family, HostPlan, OWN_TABLE};
 
 /// Makes our routes, and the rules that lead to them, those of the plan.
 pub(super) fn apply(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {
-    state_routes(netlink, link, host::route::MAIN_TABLE, &wanted(plan, |_, net| Route::on_link(net, link)))?;
+    neighbours(plan, netlink, link)?;
+    // Of IPv6, each destination on the link would have to be asked for.
+    let main = wanted(plan, |_, net| match net {
+        IpNet::V4(_) => Route::on_link(net, link),
+        IpNet::V6(_) => Route::via(net, ROUTER_IPV6.into(), link).with_onlink(),
+    });
+    state_routes(netlink, link, host::route::MAIN_TABLE, &main)?;
     let own = wanted(plan, |family, net| {
         let hop: IpAddr = match family.cluster {
             IpNet::V4(_) => HOST_ROUTER_IPV4.into(),
@@ -21,6 +27,15 @@ pub(super) fn apply(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::
     });
     state_routes(netlink, link, OWN_TABLE, &own)?;
     rules(plan, netlink)
+}
+
+/// The next hops of IPv6, which only the userspace datapath could answer for.
+fn neighbours(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {
+    if !plan.families.iter().any(|family| family.cluster.addr().is_ipv6()) {
+        return Ok(());
+    }
+    let wanted = [(ROUTER_IPV6, ROUTER_MAC), (HOST_ROUTER_IPV6, HOST_ROUTER_MAC)];
+    wanted.into_iter().try_for_each(|(address, mac)| netlink.set_neighbour(link, address.into(), mac.0))
 }
 
 /// A route to each range of addresses that the bridge is responsible for.

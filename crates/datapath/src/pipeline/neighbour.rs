@@ -33,7 +33,7 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         let own = Match::new().in_port(PortNo::LOCAL).arp().arp_tpa(gateway);
         flows.push(flow(Table::Neighbour, 110, own, ignored));
     }
-    if let Some(cluster) = node.cluster_ipv6 {
+    if let Some(cluster) = node.cluster_ipv6.filter(|_| node.answers_solicitations) {
         let solicit = Match::new().nd_solicit().ipv6_net(Field::NdTarget, cluster);
         flows.push(solicited(solicit, ROUTER_MAC));
         let solicit = Match::new().in_port(PortNo::LOCAL).nd_solicit().nd_target(HOST_ROUTER_IPV6);

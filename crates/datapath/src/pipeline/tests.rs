@@ -14,6 +14,7 @@ fn a_node() -> Node {
         gateway_ipv4: Some("10.0.1.1".parse().unwrap()),
         gateway_ipv6: Some("fd00:0:0:1::1".parse().unwrap()),
         tracks_sctp: false,
+        answers_solicitations: true,
         services: None,
     }
 }
@@ -54,6 +55,13 @@ fn render(flows: &[Flow]) -> String {
 #[test]
 fn the_flows_of_a_node() {
     insta::assert_snapshot!(render(&node(&a_node())));
+}
+
+#[test]
+fn a_datapath_that_cannot_make_advertisements_is_not_asked_to() {
+    let text = render(&node(&Node { answers_solicitations: false, ..a_node() }));
+    assert!(!text.contains("nd_reserved") && !text.contains("nd_options_type"), "{text}");
+    assert!(text.contains("arp_op"), "{text}");
 }
 
 #[test]
