@@ -1,5 +1,7 @@
 //! The node as the proxy of Services: what follows for the switch, the host and load balancers' health checks.
 
+pub(crate) mod inspect;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,6 +26,8 @@ pub struct Balancing {
     /// Sets of SCTP, which may or may not be possible.
     of_sctp: HashMap<SetId, Set>,
     sets: usize,
+    /// How many Services something is done for.
+    served: usize,
     published: Published,
     /// Counts its changes.
     version: u64,
@@ -48,6 +52,7 @@ impl Balancing {
             sctp: false,
             of_sctp: HashMap::new(),
             sets: 0,
+            served: 0,
             published: Published::default(),
             version: 0,
             checks: BTreeMap::new(),
@@ -68,11 +73,14 @@ impl Balancing {
 
     /// Takes in a Service.
     pub fn service(&mut self, name: &Name, service: &spec::Service) {
+        self.served -= usize::from(self.engine.serves(name));
         self.engine.service(name, service);
+        self.served += usize::from(self.engine.serves(name));
     }
 
     /// A Service is gone.
     pub fn service_gone(&mut self, name: &Name) {
+        self.served -= usize::from(self.engine.serves(name));
         self.engine.service_gone(name);
     }
 
@@ -102,6 +110,12 @@ impl Balancing {
     #[must_use]
     pub fn checks(&self) -> &BTreeMap<u16, HealthCheck> {
         &self.checks
+    }
+
+    /// How many Services something is done for: not headless ones and the like.
+    #[must_use]
+    pub fn served(&self) -> usize {
+        self.served
     }
 
     /// How many sets of endpoints there are.

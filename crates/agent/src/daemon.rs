@@ -5,6 +5,7 @@
 //! batch: a hundred pods that come at once cost a few bundles, not a hundred.
 
 mod ailments;
+mod answers;
 mod pod_mtus;
 mod program;
 mod publish;
@@ -31,7 +32,7 @@ use tracing::{error, info, warn};
 use crate::bridge::{BridgePlan, Datapath};
 use crate::health_checks::HealthChecks;
 use crate::host_setup::{HostPlan, Services};
-use crate::inspect::{Requests, Snapshot};
+use crate::inspect::Requests;
 use crate::install::{self, InstallOptions};
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -292,8 +293,7 @@ impl Daemon {
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,
                 request = requests.next() => {
-                    // Who asked may have gone.
-                    let _ = request.send(self.snapshot());
+                    self.answer(request);
                     continue;
                 }
             }
@@ -360,13 +360,6 @@ impl Daemon {
         }
     }
 
-    /// What is known, for somebody who asks.
-    fn snapshot(&self) -> Snapshot {
-        let mut inspection = self.state.inspection();
-        inspection.tracks_sctp = (!self.unread).then(|| self.state.tracks_sctp());
-        Snapshot { inspection, session: self.session.clone() }
-    }
-
     /// Something failed: it is tried again in a while, and said in the meantime.
     fn trouble(&mut self, reason: &'static str, why: String) {
         if self.trouble.as_ref().is_none_or(|(_, old)| *old != why) {
@@ -385,6 +378,11 @@ impl Daemon {
         self.metrics.policies.set(self.state.policies().try_into().unwrap_or(i64::MAX));
         self.metrics.policy_problems.set(self.state.policy_problems().try_into().unwrap_or(i64::MAX));
         self.metrics.identities.set(self.state.identities().try_into().unwrap_or(i64::MAX));
+        if let Some(balancing) = self.state.balancing() {
+            self.metrics.services.set(balancing.served().try_into().unwrap_or(i64::MAX));
+            self.metrics.endpoint_sets.set(balancing.sets().try_into().unwrap_or(i64::MAX));
+            self.metrics.service_problems.set(balancing.problems().try_into().unwrap_or(i64::MAX));
+        }
         let Some(own) = self.state.own().cloned() else { return };
         let (ready, reason, message) = match self.ailment() {
             Some((reason, why)) => (false, reason, why),

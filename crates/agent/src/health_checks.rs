@@ -73,6 +73,12 @@ impl HealthChecks {
             }
         }
     }
+
+    /// Why a port could not be opened.
+    #[must_use]
+    pub fn failure(&self, port: u16) -> Option<&str> {
+        self.failed.get(&port).map(String::as_str)
+    }
 }
 
 /// For both families, or for IPv4 alone where the kernel has no IPv6.
@@ -163,7 +169,7 @@ mod tests {
         let wanted = BTreeMap::from([(port, HealthCheck { service, local_endpoints: 1 })]);
         let mut checks = HealthChecks::default();
         checks.serve(&wanted).await;
-        assert!(checks.running.is_empty() && checks.failed.contains_key(&port));
+        assert!(checks.running.is_empty() && checks.failure(port).is_some_and(|why| why.contains("in use")));
         drop(taken);
         checks.serve(&wanted).await;
         assert!(checks.running.contains_key(&port) && checks.failed.is_empty());

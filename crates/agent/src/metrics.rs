@@ -20,6 +20,12 @@ pub struct Metrics {
     pub policy_problems: Gauge,
     /// Addresses of pods of the cluster.
     pub identities: Gauge,
+    /// Services that something is done for.
+    pub services: Gauge,
+    /// Sets of endpoints.
+    pub endpoint_sets: Gauge,
+    /// Things that are wrong in Services and EndpointSlices of the cluster.
+    pub service_problems: Gauge,
     /// Flows added, changed or deleted.
     pub changes: Counter,
     /// Messages that the switch refused.
@@ -41,6 +47,9 @@ impl Default for Metrics {
             policies: Gauge::default(),
             policy_problems: Gauge::default(),
             identities: Gauge::default(),
+            services: Gauge::default(),
+            endpoint_sets: Gauge::default(),
+            service_problems: Gauge::default(),
             changes: Counter::default(),
             refused: Counter::default(),
             repairs: Counter::default(),
@@ -69,6 +78,21 @@ impl Metrics {
             self.policy_problems.clone(),
         );
         registry.register("identities", "Addresses of pods of the cluster", self.identities.clone());
+        registry.register(
+            "services",
+            "Services of which the bridge is the proxy, without headless ones",
+            self.services.clone(),
+        );
+        registry.register(
+            "service_endpoint_sets",
+            "Sets of endpoints that connections to Services go to",
+            self.endpoint_sets.clone(),
+        );
+        registry.register(
+            "service_problems",
+            "Things that are wrong in Services and EndpointSlices of the cluster, and count as if they were not there",
+            self.service_problems.clone(),
+        );
         registry.register("flow_changes", "Flows added, changed or deleted", self.changes.clone());
         registry.register("flow_refusals", "Flow changes that the switch refused", self.refused.clone());
         registry.register(

@@ -1,9 +1,11 @@
 //! What a node's daemon says of its policies, as values: `k-vswitchd` answers `GET /policies` with an [`Inspection`] as
-//! JSON, and `kvsctl` reads it.
+//! JSON, and `kvsctl` reads it. What it says of Services is in [`services`].
 //!
 //! Counters are `None` where the switch could not be asked; [`Inspection::counters`] then says why. They count packets
 //! that policies were asked about: not replies, and not what passes unasked (docs/pipeline.md, table egress). A counter
 //! begins anew when its flow is changed.
+
+pub mod services;
 
 use std::net::IpAddr;
 
@@ -20,6 +22,9 @@ pub struct Inspection {
     pub flows: usize,
     /// Addresses of pods, of the whole cluster.
     pub identities: usize,
+    /// Services that the node's bridge is the proxy of; `None`: of none, that is somebody else's work.
+    #[serde(default)]
+    pub services: Option<usize>,
     /// Where the counters are from.
     pub counters: Counters,
     /// A pod for each port.

@@ -60,7 +60,7 @@ struct Arguments {
     /// Seconds between audits of the switch
     #[arg(long, env = "AUDIT_INTERVAL", default_value = "60", value_parser = seconds)]
     audit_interval: Duration,
-    /// Address of /healthz, /readyz, /metrics and /policies
+    /// Address of /healthz, /readyz, /metrics, /policies and /services
     #[arg(long, env = "HEALTH_ADDR", default_value = "127.0.0.1:9410")]
     health_addr: SocketAddr,
     /// Form of the log lines

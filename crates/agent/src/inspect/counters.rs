@@ -66,6 +66,7 @@ mod tests {
             tracks_sctp: None,
             flows: 0,
             identities: 0,
+            services: None,
             counters: Counters::Read,
             pods: vec![pod],
             policies: vec![Policy {

@@ -5,6 +5,7 @@ use ovsdb::Uuid;
 use policy::rules::Direction;
 
 use super::{LocalPort, State};
+use crate::balancing::Balancing;
 
 impl State {
     /// Pods of this node and what isolates them, as far as all events have been compiled. There are no counters in it.
@@ -17,6 +18,7 @@ impl State {
             tracks_sctp: None,
             flows: self.store.len(),
             identities: self.enforcement.identities(),
+            services: self.balancing.as_ref().map(Balancing::served),
             counters: Counters::Unavailable { why: "the switch has not been asked".to_owned() },
             pods,
             policies: self.enforcement.in_force(),
@@ -28,6 +30,12 @@ impl State {
     #[must_use]
     pub fn tracks_sctp(&self) -> bool {
         self.tracks_sctp
+    }
+
+    /// Name of this node.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
     }
 
     fn pod_behind(&self, uuid: Uuid, port: &LocalPort) -> Pod {

@@ -27,6 +27,19 @@ impl Engine {
         })
     }
 
+    /// Whether something is done for a Service of this name.
+    #[must_use]
+    pub fn serves(&self, name: &Name) -> bool {
+        let compiled = self.services.get(name).and_then(|known| known.compiled.as_ref());
+        compiled.is_some_and(|compiled| compiled.skipped.is_none())
+    }
+
+    /// The Service that a slice belongs to.
+    #[must_use]
+    pub fn service_of(&self, slice: &Name) -> Option<&Name> {
+        self.slices.get(slice)
+    }
+
     /// What is wrong with Services and slices.
     pub fn problems(&self) -> impl Iterator<Item = (Object, Problem)> {
         let wrong = self.problems.iter().flat_map(|(object, problems)| {
