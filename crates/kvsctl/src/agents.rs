@@ -16,6 +16,7 @@ use ::lab::spec::LabName;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use inspection::Inspection;
+use serde::de::DeserializeOwned;
 
 use crate::output::Form;
 use crate::style::red;
@@ -85,20 +86,27 @@ impl Ask {
 
     /// What all daemons tell of policies. Those that do not answer are named on standard error and counted.
     pub(crate) fn inspections(&self) -> anyhow::Result<(Vec<Inspection>, usize)> {
-        let agents = self.agents()?;
-        let mut inspections = Vec::new();
-        let mut silent = 0;
-        for (agent, answer) in agents.iter().zip(each(&agents, Agent::inspection)) {
-            match answer {
-                Ok(inspection) => inspections.push(inspection),
-                Err(error) => {
-                    eprintln!("{} {}: {}", red("error:"), agent.name, crate::describe(&error));
-                    silent += 1;
-                }
+        Ok(answers(&self.agents()?, Agent::inspection))
+    }
+}
+
+/// What daemons answer. Those that do not are named on standard error and counted.
+pub(crate) fn answers<T: Send>(
+    agents: &[Agent],
+    ask: impl Fn(&Agent) -> anyhow::Result<T> + Sync,
+) -> (Vec<T>, usize) {
+    let mut answers = Vec::new();
+    let mut silent = 0;
+    for (agent, answer) in agents.iter().zip(each(agents, ask)) {
+        match answer {
+            Ok(answer) => answers.push(answer),
+            Err(error) => {
+                eprintln!("{} {}: {}", red("error:"), agent.name, crate::describe(&error));
+                silent += 1;
             }
         }
-        Ok((inspections, silent))
     }
+    (answers, silent)
 }
 
 /// Asks all at the same time; the answers are in the daemons' order.
@@ -126,11 +134,16 @@ pub(crate) fn each<T: Send>(
 impl Agent {
     /// What the daemon tells of policies.
     pub(crate) fn inspection(&self) -> anyhow::Result<Inspection> {
-        let page = self.get("/policies")?;
+        self.value("/policies", "policies")
+    }
+
+    /// What a page of the daemon's has, which is about this.
+    pub(crate) fn value<T: DeserializeOwned>(&self, path: &str, about: &str) -> anyhow::Result<T> {
+        let page = self.get(path)?;
         match page.status {
             200 => serde_json::from_str(&page.body)
                 .context("the daemon's answer cannot be read: is it of the same version as kvsctl?"),
-            404 => bail!("the daemon does not tell of policies: it is of an older version than kvsctl"),
+            404 => bail!("the daemon does not tell of {about}: it is of an older version than kvsctl"),
             status => bail!("the daemon answers {status}: {}", page.body.trim()),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! - [`lab`]: whole clusters in network namespaces on one machine. The crate `lab` does the work; here are the arguments
 //!   and what people see.
-//! - [`policy`] and [`status`]: what nodes' daemons tell of policies and of themselves; [`agents`] asks them.
+//! - [`policy`], [`service`] and [`status`]: what nodes' daemons tell of policies, of Services and of themselves;
+//!   [`agents`] asks them.
 //! - [`output`]: JSON and tables; [`style`]: colours, where a terminal shows them.
 
 // Output is what this program is for.
@@ -12,6 +13,7 @@ mod agents;
 mod lab;
 mod output;
 mod policy;
+mod service;
 mod status;
 mod style;
 
@@ -33,6 +35,8 @@ enum Command {
     Lab(lab::Arguments),
     /// NetworkPolicies as they are in force on nodes, with packet counters
     Policy(policy::Arguments),
+    /// Services as nodes serve them, with counters of connections
+    Service(service::Arguments),
     /// Nodes: whether they are in order, what is on them, what they cannot do
     Status(status::Arguments),
 }
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Policy(arguments) => policy::run(&arguments),
+        Command::Service(arguments) => service::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
     };
     match result {

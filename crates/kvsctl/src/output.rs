@@ -27,20 +27,25 @@ pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Columns of text, each as wide as its widest cell; the first row is the header.
 pub(crate) fn table(rows: &[Vec<String>]) -> io::Result<()> {
+    columns(rows).iter().try_for_each(|text| line(text))
+}
+
+/// The lines of a table.
+pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| visible(cell)).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
+    let text = |row: &Vec<String>| {
         let mut text = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             text.push_str(cell);
             text.push_str(&" ".repeat(width.saturating_sub(visible(cell)) + 2));
         }
-        line(text.trim_end())?;
-    }
-    Ok(())
+        text.trim_end().to_owned()
+    };
+    rows.iter().map(text).collect()
 }
 
 /// Characters that are seen: all but the escape sequences of colours.

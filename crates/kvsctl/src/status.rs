@@ -15,6 +15,10 @@ use crate::style::{bold, green, red, yellow};
 const SCTP: &str = "SCTP is tracked by learned flows: the userspace datapath before Open vSwitch 3.2 tracks SCTP by \
                     addresses alone";
 
+/// And what else.
+const SCTP_SERVICES: &str =
+    "connections to Services by SCTP are refused: this datapath cannot translate them";
+
 /// Nodes: whether they are in order, what is on them, what they cannot do.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -52,6 +56,8 @@ struct Contents {
     invalid_policies: usize,
     flows: usize,
     identities: usize,
+    /// Services that the node's bridge is the proxy of; `None`: of none.
+    services: Option<usize>,
     counters: Counters,
     tracks_sctp: Option<bool>,
     /// What the datapath cannot do.
@@ -122,10 +128,19 @@ impl Contents {
             invalid_policies: inspection.invalid.len(),
             flows: inspection.flows,
             identities: inspection.identities,
-            limits: if inspection.tracks_sctp == Some(false) { vec![SCTP] } else { Vec::new() },
+            services: inspection.services,
+            limits: limits(&inspection),
             tracks_sctp: inspection.tracks_sctp,
             counters: inspection.counters,
         }
+    }
+}
+
+fn limits(inspection: &Inspection) -> Vec<&'static str> {
+    match (inspection.tracks_sctp, inspection.services) {
+        (Some(false), Some(_)) => vec![SCTP, SCTP_SERVICES],
+        (Some(false), None) => vec![SCTP],
+        _ => Vec::new(),
     }
 }
 
@@ -146,6 +161,10 @@ fn show(status: &NodeStatus) -> anyhow::Result<()> {
     line(&format!(
         "  pods {pods}, policies in force {policies}, flows {flows}, addresses of pods in the cluster {identities}"
     ))?;
+    line(&match contents.services {
+        Some(services) => format!("  proxy of Services: {services}"),
+        None => format!("  proxy of Services: {}, that is kube-proxy's work here", yellow("off")),
+    })?;
     if contents.invalid_policies > 0 {
         let invalid = contents.invalid_policies;
         line(&yellow(&format!("  invalid policies in the cluster: {invalid}; see `kvsctl policy list`")))?;
