@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test lint bench-cni bench-policy bench-service clean
+.PHONY: help deps build demo test test-kernel lint bench-cni bench-policy bench-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ demo: build ## a three-node cluster in network namespaces: every pod reaches eve
 
 test: deps ## all tests
 	@scripts/test
+
+test-kernel: deps ## live tests on the kernel's datapath, in a virtual machine with Debian's kernel
+	@scripts/test-kernel
 
 lint: ## formatting, clippy, and cargo-deny where it is installed
 	@scripts/lint

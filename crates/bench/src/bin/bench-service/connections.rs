@@ -17,8 +17,8 @@ const SIZES: [usize; 4] = [1, 1_000, 10_000, 30_000];
 const AT_MOST: f64 = 1.02;
 /// Turns of each kind.
 const TURNS: usize = 20;
-const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 10);
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 11);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 10);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 11);
 
 #[derive(Clone, Copy, Serialize)]
 struct Figures {
@@ -30,10 +30,20 @@ struct Figures {
 }
 
 #[derive(Clone, Copy, Serialize)]
-struct Rate {
-    per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+pub(crate) struct Rate {
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+}
+
+/// The same with kube-proxy's rules in place of the switch.
+pub(crate) fn beside(client: &Pod, services: usize, connections: usize) -> anyhow::Result<(Rate, Rate, f64)> {
+    let through = SocketAddr::from((cluster::cluster_ip(0), PORT));
+    let direct = SocketAddr::from((SERVER, TARGET));
+    client.connect(through, 200)?;
+    client.connect(direct, 200)?;
+    let figures = alternate(client, services, through, direct, connections)?;
+    Ok((figures.service, figures.direct, figures.of_direct))
 }
 
 pub(crate) async fn measure(report: &mut Report, connections: usize) -> anyhow::Result<()> {

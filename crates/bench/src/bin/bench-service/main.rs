@@ -3,6 +3,7 @@
 //! - [`cluster`] makes Services. [`compile`]: time and memory from nothing, without a switch.
 //! - [`change`]: one endpoint's change until the switch has acknowledged it. [`connections`]: new connections through a
 //!   ClusterIP among few and many Services, beside direct ones.
+//! - [`kube_proxy`]: the same figures for kube-proxy, where `KUBE_PROXY` names one.
 //! - [`node`] is the daemon's own state, fed by hand and settled into a switch of this benchmark's own; [`pods`] are two
 //!   network namespaces on it.
 
@@ -13,6 +14,7 @@ mod change;
 mod cluster;
 mod compile;
 mod connections;
+mod kube_proxy;
 mod node;
 mod pods;
 
@@ -39,6 +41,9 @@ struct Arguments {
     /// Connections of each kind
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
+    /// kube-proxy, to be measured beside
+    #[arg(long, env = "KUBE_PROXY")]
+    kube_proxy: Option<PathBuf>,
     /// Compiles so many Services in this process and prints the figures as JSON
     #[arg(long, hide = true)]
     compile: Option<usize>,
@@ -63,10 +68,17 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("kernel {}, {} processors, load {:.2}", machine.kernel, machine.processors, machine.load);
     let mut report = Report::new("service", machine);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let parts: [(&str, anyhow::Result<()>); 3] = [
+    let beside = |report: &mut Report| match &arguments.kube_proxy {
+        Some(program) => kube_proxy::measure(report, program, arguments.connections),
+        None => {
+            anyhow::bail!("KUBE_PROXY is not set: give it the path of a kube-proxy to have it measured too")
+        }
+    };
+    let parts: [(&str, anyhow::Result<()>); 4] = [
         ("from nothing", compile_all(&mut report)),
         ("changes", runtime.block_on(change::measure(&mut report, arguments.changes))),
         ("connections", runtime.block_on(connections::measure(&mut report, arguments.connections))),
+        ("kube-proxy", beside(&mut report)),
     ];
     for (what, result) in parts {
         if let Err(error) = result {

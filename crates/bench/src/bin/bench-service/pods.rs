@@ -27,7 +27,18 @@ pub(crate) struct Pod {
 impl Pod {
     /// Makes one beside the switch. Returns it and the port's number.
     pub(crate) fn new(switch: &Switch, name: &'static str, address: Ipv4Addr) -> anyhow::Result<(Self, u32)> {
-        let netns_name = format!("{}-{name}", switch.name());
+        let (pod, outer) = Self::beside(switch.name(), name, address)?;
+        let number = switch.add_port(&outer)?;
+        Ok((pod, number))
+    }
+
+    /// Makes one beside a network namespace. Returns it and the name of its interface there.
+    pub(crate) fn beside(
+        node: &str,
+        name: &'static str,
+        address: Ipv4Addr,
+    ) -> anyhow::Result<(Self, String)> {
+        let netns_name = format!("{node}-{name}");
         let netns = Netns::create(&netns_name)?;
         let mac = ipam::names::mac(Some(address), None).context("no MAC")?;
         let pod = Self { name, address, mac, netns, netns_name };
@@ -36,8 +47,8 @@ impl Pod {
         let (place, source) = (&pod.netns_name, format!("{address}/32"));
         let add =
             ["link", "add", "eth0", "netns", place, "address", &own, "type", "veth", "peer", "name", &outer];
-        run(Command::new("ip").args(["-n", switch.name()]).args(add))?;
-        run(Command::new("ip").args(["-n", switch.name(), "link", "set", &outer, "up"]))?;
+        run(Command::new("ip").args(["-n", node]).args(add))?;
+        run(Command::new("ip").args(["-n", node, "link", "set", &outer, "up"]))?;
         let commands: [&[&str]; 5] = [
             &["address", "add", &source, "dev", "eth0"],
             &["link", "set", "eth0", "up"],
@@ -51,8 +62,7 @@ impl Pod {
         // Checksums must be whole, or connection tracking takes packets for broken ones.
         let ethtool = ["netns", "exec", place, "ethtool", "-K", "eth0", "tx", "off"];
         run(Command::new("ip").args(ethtool))?;
-        let number = switch.add_port(&outer)?;
-        Ok((pod, number))
+        Ok((pod, outer))
     }
 
     pub(crate) fn in_cluster(&self, namespace: &str, node: &str) -> ClusterPod {
