@@ -48,6 +48,9 @@ pub(super) struct Arguments {
     /// Datapath of the nodes' switches: auto, system or netdev
     #[arg(long, default_value = "auto")]
     datapath: Datapath,
+    /// How long to wait for an answer: 500ms, 1s
+    #[arg(long, default_value = "1s", value_parser = super::probe::duration)]
+    timeout: Duration,
     /// Folder of the programs; by default that of kvsctl
     #[arg(long)]
     bin_dir: Option<PathBuf>,
@@ -124,7 +127,8 @@ fn one_cluster(common: &Common, arguments: &Arguments, overlay: Overlay) -> anyh
     let mut answered = 0;
     for (title, from_nodes, to, probes) in rounds {
         say(common, &format!("\n{}", bold(title)))?;
-        let ask = Ask { probes, family: None, timeout_ms: 1000, answers: false };
+        let timeout_ms = u64::try_from(arguments.timeout.as_millis()).unwrap_or(u64::MAX);
+        let ask = Ask { probes, family: None, timeout_ms, answers: false };
         answered += all_connected(common, &Request::Matrix { from_nodes, to, namespace: None, ask })?;
     }
     Ok(answered)
