@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 /// What turns `held` into what `wanted` says, less what `last` said and `wanted` does not; `None` when nothing does.
 pub(super) fn patch(wanted: &Value, held: &Value, last: &Value) -> Option<Value> {
     let (Some(wanted), Some(held)) = (wanted.as_object(), held.as_object()) else {
-        return (!covers(held, wanted)).then(|| wanted.clone());
+        // What was said before and is said no more need not show as a difference: an element of a list may have lost a part.
+        let said_anew = !last.is_null() && wanted != last && wanted != held;
+        return (said_anew || !covers(held, wanted)).then(|| wanted.clone());
     };
     let mut patch = Map::new();
     for (key, wanted) in wanted {
@@ -61,6 +63,15 @@ mod tests {
         let wanted = json!({"labels": {"a": "3"}});
         let held = json!({"labels": {"a": "1", "b": "2", "other": "x"}});
         assert_eq!(patch(&wanted, &held, &last), Some(json!({"labels": {"a": "3", "b": null}})));
+    }
+
+    #[test]
+    fn what_an_element_of_a_list_no_longer_says_is_removed() {
+        let last = json!({"ingress": [{"from": ["a"], "ports": [80]}]});
+        let held = json!({"ingress": [{"from": ["a"], "ports": [80], "completed": true}]});
+        assert_eq!(patch(&last, &held, &last), None);
+        let wanted = json!({"ingress": [{"ports": [80]}]});
+        assert_eq!(patch(&wanted, &held, &last), Some(wanted.clone()));
     }
 
     #[test]
