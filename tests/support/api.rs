@@ -1,13 +1,15 @@
 //! The lab's Kubernetes API.
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::Lab;
+use crate::{Lab, until};
 
 /// A client that blocks.
 pub struct Api {
@@ -83,5 +85,59 @@ impl Api {
         self.runtime
             .block_on(self.pods(namespace).patch_status(name, &PatchParams::default(), &patch))
             .unwrap();
+    }
+
+    /// Sets a Pod's Ready condition, as its kubelet would after a probe.
+    pub fn set_pod_ready(&self, namespace: &str, name: &str, ready: bool) {
+        let ready = if ready { "True" } else { "False" };
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        self.set_pod_status(namespace, name, &json!({"conditions": conditions}));
+    }
+
+    /// Puts a Node into a zone.
+    pub fn set_zone(&self, node: &str, zone: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}}));
+        self.runtime.block_on(self.nodes.patch(node, &PatchParams::default(), &patch)).unwrap();
+    }
+
+    fn services(&self) -> kube::Api<Service> {
+        kube::Api::namespaced(self.client.clone(), "default")
+    }
+
+    /// A Service of the namespace `default`.
+    fn service(&self, name: &str) -> Service {
+        self.runtime.block_on(self.services().get(name)).unwrap()
+    }
+
+    /// The ClusterIPs of a Service of the namespace `default`, IPv4's first, once it has been given both.
+    #[must_use]
+    pub fn cluster_ips(&self, name: &str) -> [IpAddr; 2] {
+        let mut ips = Vec::new();
+        until(&format!("{name} to be given addresses"), || {
+            let spec = self.service(name).spec.unwrap();
+            ips = spec.cluster_ips.into_iter().flatten().map(|ip| ip.parse::<IpAddr>().unwrap()).collect();
+            ips.len() == 2
+        });
+        ips.sort_unstable();
+        [ips[0], ips[1]]
+    }
+
+    /// The node port of a port of a Service of the namespace `default`, once there is one.
+    #[must_use]
+    pub fn node_port(&self, name: &str, port: &str) -> u16 {
+        let mut number = None;
+        until(&format!("{name} to be given node ports"), || {
+            let ports = self.service(name).spec.unwrap().ports.unwrap();
+            number = ports.iter().find(|p| p.name.as_deref() == Some(port)).unwrap().node_port;
+            number.is_some()
+        });
+        number.unwrap().try_into().unwrap()
+    }
+
+    /// Gives a Service of the namespace `default` a load balancer's addresses, as a cloud would.
+    pub fn set_load_balancer(&self, name: &str, addresses: &[IpAddr]) {
+        let ingress: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip, "ipMode": "VIP"})).collect();
+        let patch = Patch::Merge(json!({"status": {"loadBalancer": {"ingress": ingress}}}));
+        self.runtime.block_on(self.services().patch_status(name, &PatchParams::default(), &patch)).unwrap();
     }
 }

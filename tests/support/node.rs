@@ -123,6 +123,31 @@ impl<'a> Node<'a> {
         self.exec(&dump).lines().map(|line| named(line.trim())).collect()
     }
 
+    /// Its addresses on the underlay.
+    #[must_use]
+    pub fn addresses(&self) -> [IpAddr; 2] {
+        let number = 10 + self.name.trim_start_matches("node-").parse::<u8>().unwrap();
+        // In both families, as it reads.
+        [format!("172.30.0.{number}"), format!("fd00:30::{number}")].map(|address| address.parse().unwrap())
+    }
+
+    /// Its addresses on the bridge, which it has towards pods.
+    #[must_use]
+    pub fn gateway(&self) -> [IpAddr; 2] {
+        let number = self.name.trim_start_matches("node-");
+        [format!("10.244.{number}.1"), format!("fd00:10:244:{number}::1")]
+            .map(|address| address.parse().unwrap())
+    }
+
+    /// What clients are masqueraded as whose connections to Services the node's bridge hides: the first addresses of its
+    /// pod CIDRs.
+    #[must_use]
+    pub fn masquerade(&self) -> [IpAddr; 2] {
+        let number = self.name.trim_start_matches("node-");
+        [format!("10.244.{number}.0"), format!("fd00:10:244:{number}::")]
+            .map(|address| address.parse().unwrap())
+    }
+
     /// Packets dropped for a reason of `docs/pipeline.md`.
     #[must_use]
     pub fn dropped(&self, reason: u8) -> u64 {

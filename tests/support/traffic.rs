@@ -91,6 +91,12 @@ impl Stream {
             at.run(|| TcpListener::bind(to)).unwrap().unwrap()
         };
         let to = listener.local_addr().unwrap();
+        Self::to(from, &listener, to)
+    }
+
+    /// Starts one to a listener, whose address is another to its clients.
+    #[must_use]
+    pub fn to(from: &Netns, listener: &TcpListener, to: SocketAddr) -> Self {
         let sending = from.run(|| TcpStream::connect_timeout(&to, Duration::from_secs(5))).unwrap().unwrap();
         let (receiving, _) = listener.accept().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
