@@ -6,6 +6,7 @@
 
 mod ailments;
 mod answers;
+mod forget;
 mod pod_mtus;
 mod program;
 mod publish;
@@ -148,6 +149,8 @@ struct Daemon {
     /// What the host sends to the bridge for Services.
     publisher: publish::Publisher,
     health_checks: HealthChecks,
+    /// Connections that the switch is told again to forget.
+    forgetting: forget::Forgetting,
     /// Nothing is tried again before this.
     hold_until: Option<Instant>,
     trouble: Option<(&'static str, String)>,
@@ -234,6 +237,7 @@ pub async fn run(
         warmth: warmth::Warmth::default(),
         publisher: publish::Publisher::default(),
         health_checks: HealthChecks::default(),
+        forgetting: forget::Forgetting::default(),
         hold_until: None,
         trouble: None,
         reports,
@@ -258,13 +262,8 @@ impl Daemon {
         audit.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut server = self.ovsdb.state();
         loop {
-            let hold = self.hold_until;
-            let held = async {
-                match hold {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let held = at(self.hold_until);
+            let forget_again = at(self.forgetting.next());
             tokio::select! {
                 event = view.recv() => {
                     self.state.view(event.ok_or(DaemonError::Ended("the cluster view"))?);
@@ -292,6 +291,10 @@ impl Daemon {
                 _ = tick.tick() => self.tick().await?,
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,
+                () = forget_again => {
+                    self.forget_again().await;
+                    continue;
+                }
                 request = requests.next() => {
                     self.answer(request);
                     continue;
@@ -409,5 +412,13 @@ impl Daemon {
 
     fn own(&self) -> Option<Arc<api::NodeConfig>> {
         self.state.own().cloned()
+    }
+}
+
+/// Ends at that time, and never without one.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -136,16 +136,6 @@ impl Daemon {
         }
     }
 
-    /// Has the switch forget connections whose endpoints are gone. To be called after [`Self::program`].
-    pub(super) async fn forget(&mut self) {
-        let forgotten = self.state.take_forgotten();
-        let Some(session) = self.session.clone().filter(|_| !forgotten.is_empty()) else { return };
-        // From Open vSwitch 3.1 on.
-        if let Err(error) = session.forget(&forgotten).await {
-            warn!(%error, "the switch cannot forget connections to endpoints that are gone: they end in their own time");
-        }
-    }
-
     /// Tells plugins which ports are ready: those whose flows are all in. To be called after [`Self::program`].
     pub(super) async fn stamp(&mut self) -> bool {
         let unstamped: Vec<_> = self
