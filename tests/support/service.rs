@@ -132,10 +132,14 @@ fn ask_tcp(to: SocketAddr) -> Answer {
 /// Asks by a socket that may have asked before.
 #[must_use]
 pub fn ask_from(socket: &UdpSocket, to: SocketAddr) -> Answer {
-    socket.set_read_timeout(Some(PATIENCE / 2)).unwrap();
     // Connected, it learns of refusals.
     socket.connect(to).unwrap();
     let mut buffer = [0; 1024];
+    // What came too late for an earlier question.
+    socket.set_nonblocking(true).unwrap();
+    while socket.recv(&mut buffer).is_ok() || socket.take_error().unwrap().is_some() {}
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(PATIENCE / 2)).unwrap();
     for _ in 0..2 {
         let said = socket.send(b"who are you?\n").and_then(|_| socket.recv(&mut buffer));
         match said {
