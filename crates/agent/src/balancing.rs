@@ -225,21 +225,19 @@ fn put(store: &mut Store<Owner>, groups: &mut Store<Owner, PackedGroup>, id: Set
     groups.set(&Owner::Set(id), items.groups.into_iter().map(Into::into).collect());
 }
 
-/// Connections of clients of a frontend, to one of its endpoints or to nobody in particular. Of node ports, the node's
-/// address does not matter: no other destination has such a port and goes to such an endpoint.
+/// Connections of clients of a frontend, to one of its endpoints or to nobody: those that were not translated. Of node ports,
+/// the node's address does not matter: no other destination has such a port and goes to such an endpoint.
 fn flush(frontend: &Frontend, endpoint: Option<SocketAddr>) -> CtFlush {
     let dst = match frontend.at {
         At::Address(address) => Some(address),
         At::Node { .. } | At::StandIn { .. } => None,
     };
+    // What was not translated is answered from where it was sent to.
+    let (src, src_port) = endpoint.map_or((dst, frontend.port), |to| (Some(to.ip()), to.port()));
     CtFlush {
         ip_proto: frontend.protocol.number(),
         zone: Some(fields::CT_ZONE),
         original: CtTuple { dst, dst_port: frontend.port, ..CtTuple::default() },
-        reply: CtTuple {
-            src: endpoint.map(|endpoint| endpoint.ip()),
-            src_port: endpoint.map_or(0, |endpoint| endpoint.port()),
-            ..CtTuple::default()
-        },
+        reply: CtTuple { src, src_port, ..CtTuple::default() },
     }
 }
