@@ -169,16 +169,28 @@ impl<'a> Node<'a> {
     /// Whether the daemon says that all is in order.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let ask = || -> std::io::Result<bool> {
+        self.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// The daemon's metrics.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.get("/metrics").unwrap()
+    }
+
+    /// What the daemon answers, header included, if it does.
+    fn get(&self, path: &str) -> Option<String> {
+        let ask = || -> std::io::Result<String> {
             let mut stream =
                 TcpStream::connect_timeout(&"127.0.0.1:9410".parse().unwrap(), Duration::from_secs(1))?;
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes())?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
-            Ok(answer.starts_with("HTTP/1.1 200"))
+            Ok(answer)
         };
-        self.netns.run(ask).unwrap().unwrap_or(false)
+        self.netns.run(ask).unwrap().ok()
     }
 
     /// Waits until the daemon says that all is in order.
