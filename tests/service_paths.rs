@@ -3,15 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::process::Command;
 
 use host::Netns;
 use serde_json::{Value, json};
 use system_tests::service::{
-    Protocol, all_answer, ask, ask_all, at_node_port, list, ports, server, service, service_of_slices,
+    Protocol, all_answer, ask, ask_all, at_node_port, list, ports, route, server, service, service_of_slices,
     slices, wait_for, with,
 };
-use system_tests::{Api, Lab, Node, possible};
+use system_tests::{Api, Lab, possible};
 
 /// What every server serves.
 const SERVED: [u16; 2] = [8080, 9090];
@@ -22,15 +21,6 @@ fn up(arguments: &[&str], pods: &[Value]) -> (Lab, Api) {
     lab.apply(&list(pods));
     lab.wait_for_pods(pods.len().try_into().unwrap());
     (lab, api)
-}
-
-/// The outside sends packets for these addresses to a node, as a router would that has learned them from it.
-fn route(lab: &Lab, to: &[IpAddr], node: &Node<'_>) {
-    for (address, via) in to.iter().zip(node.addresses()) {
-        let mut command = Command::new("ip");
-        command.args(["route", "replace", &address.to_string(), "via", &via.to_string()]);
-        assert!(lab.outside().run(|| command.status()).unwrap().unwrap().success(), "{address}");
-    }
 }
 
 /// A pod on its node's network.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 use host::Netns;
 use serde_json::{Value, json};
 
-use crate::Lab;
+use crate::{Lab, Node};
 
 /// How long an answer may take. A client asks a second time half way.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -317,4 +318,13 @@ pub fn slices(name: &str, service: &str, port: u16, endpoints: &[([IpAddr; 2], V
 pub fn wait_for(lab: &Lab, from: &Netns, addresses: &[IpAddr], port: u16, who: &str) {
     let what = format!("{who} at {addresses:?}, port {port}");
     lab.until(&what, || ask_all(from, addresses, port).all(who));
+}
+
+/// The outside sends packets for these addresses to a node, as a router would that has learned them from it.
+pub fn route(lab: &Lab, to: &[IpAddr], node: &Node<'_>) {
+    for (address, via) in to.iter().zip(node.addresses()) {
+        let mut command = Command::new("ip");
+        command.args(["route", "replace", &address.to_string(), "via", &via.to_string()]);
+        assert!(lab.outside().run(|| command.status()).unwrap().unwrap().success(), "{address}");
+    }
 }

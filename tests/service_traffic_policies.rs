@@ -1,0 +1,253 @@
+//! Who gets to which endpoints: traffic policies, source ranges, addresses of node ports, and hints.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use host::Netns;
+use serde_json::{Value, json};
+use system_tests::service::{
+    all_answer, ask_all, at_node_port, list, route, server, service, service_of_slices, slices, wait_for,
+    with,
+};
+use system_tests::{Api, Lab, possible};
+
+/// A load balancer's addresses.
+const BALANCED: [&str; 2] = ["198.51.100.8", "2001:db8:51::8"];
+/// The outside's, on the nodes' network.
+const OUTSIDE: [&str; 2] = ["172.30.0.254", "fd00:30::fe"];
+
+fn parse(texts: [&str; 2]) -> [IpAddr; 2] {
+    texts.map(|text| text.parse().unwrap())
+}
+
+/// Servers `near` and `far`, and a client beside each.
+fn up(arguments: &[&str]) -> (Lab, Api, [Netns; 2]) {
+    let lab = Lab::up(&[&["--nodes", "2"], arguments].concat());
+    let pods = [("near", 1), ("client1", 1), ("far", 2), ("client2", 2)];
+    lab.apply(&list(&pods.map(|(name, node)| server(name, node, &[8080]))));
+    lab.wait_for_pods(4);
+    let api = Api::new(&lab);
+    let clients = [1, 2].map(|node| lab.node(node).port(&format!("client{node}")).open());
+    (lab, api, clients)
+}
+
+/// A Service's `spec` with more in it.
+fn and(spec: Value, more: &Value) -> Value {
+    with(json!({"spec": spec}), "spec", more)["spec"].take()
+}
+
+/// Status and body of what is answered to an HTTP request.
+fn get(from: &Netns, to: SocketAddr) -> Option<(u16, Value)> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = from.run(ask).unwrap().ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, serde_json::from_str(body).ok()?))
+}
+
+#[test]
+fn local_clients_keep_their_address_and_nodes_without_endpoints_take_none() {
+    if !possible() {
+        return;
+    }
+    let (lab, api, clients) = up(&[]);
+    let (outside, balanced) = (lab.outside(), parse(BALANCED));
+    let nodes = [lab.node(1), lab.node(2)];
+    let local =
+        json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 32_100});
+    lab.apply(&list(&[
+        service("near", &and(at_node_port(31_001), &local)),
+        service("far", &and(at_node_port(31_002), &json!({"externalTrafficPolicy": "Cluster"}))),
+    ]));
+    api.set_load_balancer("near", &balanced);
+    wait_for(&lab, &outside, &nodes[0].addresses(), 31_001, "near");
+    let seen = all_answer(&outside, &nodes[0].addresses(), 31_001, &["near"]);
+    assert_eq!(seen, parse(OUTSIDE).into(), "the client keeps its address");
+    wait_for(&lab, &outside, &nodes[1].addresses(), 31_001, "dropped");
+    for node in &nodes {
+        wait_for(&lab, &outside, &node.addresses(), 31_002, "far");
+        let seen = all_answer(&outside, &node.addresses(), 31_002, &["far"]);
+        assert_eq!(seen, node.masquerade().into(), "{} hides the client", node.name);
+    }
+    // The same by a load balancer.
+    route(&lab, &balanced, &nodes[0]);
+    wait_for(&lab, &outside, &balanced, 80, "near");
+    assert_eq!(all_answer(&outside, &balanced, 80, &["near"]), parse(OUTSIDE).into());
+    route(&lab, &balanced, &nodes[1]);
+    wait_for(&lab, &outside, &balanced, 80, "dropped");
+
+    // Who is inside is sent to any endpoint.
+    for client in [&clients[0], &clients[1], &nodes[0].netns, &nodes[1].netns] {
+        wait_for(&lab, client, &api.cluster_ips("near"), 80, "near");
+        wait_for(&lab, client, &balanced, 80, "near");
+    }
+    for (client, node) in clients.iter().zip(&nodes) {
+        all_answer(client, &node.addresses(), 31_001, &["near"]);
+        all_answer(&node.netns, &node.addresses(), 31_001, &["near"]);
+    }
+
+    // Load balancers ask which nodes have endpoints.
+    let health = |node: usize| -> Vec<_> {
+        nodes[node].addresses().iter().map(|ip| get(&outside, SocketAddr::new(*ip, 32_100))).collect()
+    };
+    let says = |status: u16, endpoints: u64| {
+        let service = json!({"namespace": "default", "name": "near"});
+        let body = json!({"service": service, "localEndpoints": endpoints, "serviceProxyHealthy": true});
+        vec![Some((status, body)); 2]
+    };
+    lab.until("the first node to be healthy", || health(0) == says(200, 1));
+    lab.until("the second node not to be", || health(1) == says(503, 0));
+    api.set_pod_ready("default", "near", false);
+    lab.until("no node to be healthy", || health(0) == says(503, 0));
+    for node in &nodes {
+        wait_for(&lab, &outside, &node.addresses(), 31_001, "refused");
+    }
+    api.set_pod_ready("default", "near", true);
+    lab.until("the first node to be healthy again", || health(0) == says(200, 1));
+    lab.apply(&service("near", &at_node_port(31_001)));
+    lab.until("nobody to be asked", || health(0) == [None, None] && health(1) == [None, None]);
+}
+
+#[test]
+fn inside_a_local_service_is_its_nodes_endpoints() {
+    if !possible() {
+        return;
+    }
+    let (lab, api, clients) = up(&[]);
+    let nodes = [lab.node(1), lab.node(2)];
+    let endpoints = |names: &[&str]| {
+        let of = |name: &&str| {
+            let node = if *name == "near" { 1 } else { 2 };
+            (lab.node(node).port(name).addresses(), json!({"nodeName": format!("node-{node}")}))
+        };
+        slices("here", "here", 8080, &names.iter().map(of).collect::<Vec<_>>())
+    };
+    let local = and(at_node_port(31_001), &json!({"internalTrafficPolicy": "Local"}));
+    lab.apply(&list(&[service_of_slices("here", &local), endpoints(&["near", "far"])]));
+    let here = api.cluster_ips("here");
+    for (client, node, name) in [(&clients[0], &nodes[0], "near"), (&clients[1], &nodes[1], "far")] {
+        wait_for(&lab, client, &here, 80, name);
+        all_answer(client, &here, 80, &[name]);
+        all_answer(&node.netns, &here, 80, &[name]);
+    }
+    // The policy for the outside is another.
+    all_answer(&lab.outside(), &nodes[0].addresses(), 31_001, &["near", "far"]);
+    lab.apply(&endpoints(&["near"]));
+    wait_for(&lab, &clients[1], &here, 80, "dropped");
+    wait_for(&lab, &nodes[1].netns, &here, 80, "dropped");
+    all_answer(&clients[0], &here, 80, &["near"]);
+    lab.apply(&endpoints(&[]));
+    for client in &clients {
+        wait_for(&lab, client, &here, 80, "refused");
+    }
+}
+
+#[test]
+fn a_load_balancer_is_for_its_source_ranges() {
+    if !possible() {
+        return;
+    }
+    let (lab, api, clients) = up(&[]);
+    let (outside, balanced, node) = (lab.outside(), parse(BALANCED), lab.node(1));
+    route(&lab, &balanced, &node);
+    let ranges = |ranges: &[&str]| {
+        let more = json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ranges});
+        service("near", &and(at_node_port(31_001), &more))
+    };
+    lab.apply(&ranges(&["192.0.2.0/24", "172.30.0.254/32", "fd00:30::/64"]));
+    api.set_load_balancer("near", &balanced);
+    wait_for(&lab, &outside, &balanced, 80, "near");
+    wait_for(&lab, &clients[0], &balanced, 80, "dropped");
+    lab.apply(&ranges(&["10.244.0.0/16", "fd00:10:244::/48"]));
+    wait_for(&lab, &outside, &balanced, 80, "dropped");
+    wait_for(&lab, &clients[0], &balanced, 80, "near");
+    // Other addresses are everybody's.
+    all_answer(&outside, &node.addresses(), 31_001, &["near"]);
+    all_answer(&clients[1], &api.cluster_ips("near"), 80, &["near"]);
+    lab.apply(&ranges(&[]));
+    wait_for(&lab, &outside, &balanced, 80, "near");
+}
+
+#[test]
+fn node_ports_are_at_the_addresses_they_are_to_be_at() {
+    if !possible() {
+        return;
+    }
+    let listed = "--agent-arg=--nodeport-addresses=172.30.0.11/32,fd00:30::11/128";
+    let (lab, api, clients) = up(&[listed]);
+    lab.apply(&service("near", &at_node_port(31_001)));
+    let (outside, nodes) = (lab.outside(), [lab.node(1), lab.node(2)]);
+    wait_for(&lab, &outside, &nodes[0].addresses(), 31_001, "near");
+    // That it has come to the second node as well is seen at its ClusterIP.
+    wait_for(&lab, &clients[1], &api.cluster_ips("near"), 80, "near");
+    for from in [&outside, &clients[0], &clients[1], &nodes[1].netns] {
+        assert!(ask_all(from, &nodes[0].addresses(), 31_001).all("near"), "{from:?}");
+        let others = ask_all(from, &nodes[1].addresses(), 31_001);
+        assert!(others.all("refused"), "{from:?}: {others:?}");
+    }
+}
+
+#[test]
+fn clients_are_sent_where_hints_say() {
+    if !possible() {
+        return;
+    }
+    let (lab, api, clients) = up(&[]);
+    let hinted = |near: &Value, far: &Value| {
+        let of = |node: u16, name: &str, hints: &Value| {
+            let more = json!({"nodeName": format!("node-{node}"), "hints": hints});
+            (lab.node(node).port(name).addresses(), more)
+        };
+        slices("hinted", "hinted", 8080, &[of(1, "near", near), of(2, "far", far)])
+    };
+    let zones = |zone: &str| json!({"forZones": [{"name": zone}]});
+    let node = |node: &str| json!({"forNodes": [{"name": node}], "forZones": [{"name": "east"}]});
+    lab.apply(&list(&[
+        service_of_slices("hinted", &json!({"trafficDistribution": "PreferSameZone"})),
+        hinted(&zones("east"), &zones("west")),
+    ]));
+    let to = api.cluster_ips("hinted");
+    wait_for_all(&lab, &clients[0], &to);
+    // Nodes are in no zone: hints are not for them.
+    all_answer(&clients[0], &to, 80, &["near", "far"]);
+    api.set_zone("node-1", "west");
+    api.set_zone("node-2", "east");
+    let sent = |at: usize, name: &str| {
+        lab.until(&format!("client {at} to be sent to {name} only"), || {
+            (0..16).all(|_| ask_all(&clients[at], &to, 80).all(name))
+        });
+    };
+    sent(0, "far");
+    sent(1, "near");
+    lab.apply(&hinted(&zones("west"), &zones("east")));
+    sent(0, "near");
+    sent(1, "far");
+    // Nobody is meant for the first zone.
+    lab.apply(&hinted(&zones("east"), &zones("east")));
+    wait_for_all(&lab, &clients[0], &to);
+    // Nodes' names go before zones.
+    lab.apply(&hinted(&node("node-1"), &node("node-2")));
+    sent(0, "near");
+    sent(1, "far");
+    // Where one has no hint, none counts.
+    lab.apply(&hinted(&json!({}), &node("node-2")));
+    wait_for_all(&lab, &clients[1], &to);
+}
+
+/// Waits until both servers answer in both protocols and families.
+fn wait_for_all(lab: &Lab, from: &Netns, to: &[IpAddr; 2]) {
+    lab.until("endpoints to be there", || !ask_all(from, to, 80).who().contains("refused"));
+    for to in to {
+        for name in ["near", "far"] {
+            lab.until(&format!("{name} at {to}"), || ask_all(from, &[*to], 80).all(name));
+        }
+    }
+}
