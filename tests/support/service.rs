@@ -204,7 +204,7 @@ pub fn server(name: &str, node: u16, ports: &[u16]) -> Value {
     let ports: Vec<Value> = (1..)
         .zip(ports)
         .flat_map(|(place, port)| {
-            ["TCP", "UDP"].map(|protocol| {
+            ["TCP", "UDP", "SCTP"].map(|protocol| {
                 let name = format!("{}{place}", protocol.to_lowercase());
                 json!({"name": name, "protocol": protocol, "containerPort": port})
             })
