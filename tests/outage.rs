@@ -6,27 +6,6 @@ use std::time::Duration;
 
 use system_tests::{Lab, Node, Ping, Stream, pod, pods, possible};
 
-/// The control plane's addresses.
-const CONTROL_PLANE: [(&str, &str); 2] = [("ip", "172.30.0.2"), ("ip6", "fd00:30::2")];
-
-/// Drops every packet between a node and the control plane: connections hang, as when a router died.
-fn cut_off(node: &Node<'_>) {
-    node.exec(&["nft", "add table inet outage"]);
-    for (hook, end) in [("output", "daddr"), ("input", "saddr")] {
-        node.exec(&[
-            "nft",
-            &format!("add chain inet outage {hook} {{ type filter hook {hook} priority 0; }}"),
-        ]);
-        for (family, address) in CONTROL_PLANE {
-            node.exec(&["nft", &format!("add rule inet outage {hook} {family} {end} {address} drop")]);
-        }
-    }
-}
-
-fn reconnect(node: &Node<'_>) {
-    node.exec(&["nft", "delete table inet outage"]);
-}
-
 #[test]
 fn without_the_api_running_pods_stay_connected_restarts_change_nothing_and_all_heals() {
     if !possible() {
@@ -41,7 +20,7 @@ fn without_the_api_running_pods_stay_connected_restarts_change_nothing_and_all_h
     let flows = || [nodes[0].flows(), nodes[1].flows()];
     let before = flows();
 
-    nodes.iter().for_each(cut_off);
+    nodes.iter().for_each(Node::cut_off);
     std::thread::sleep(Duration::from_secs(1));
     // A pod that comes must wait: without the API nobody can tell which policies hold for it. It can go.
     lab.apply(&pod("d", 1));
@@ -71,7 +50,7 @@ fn without_the_api_running_pods_stay_connected_restarts_change_nothing_and_all_h
     let (bytes, pause) = stream.finish();
     println!("the stream carried {bytes} bytes; its longest pause was {pause:?}");
 
-    nodes.iter().for_each(reconnect);
+    nodes.iter().for_each(Node::reconnect);
     nodes.iter().for_each(Node::wait_ready);
     assert_eq!(flows(), before);
     lab.apply(&pods([("e", 1), ("f", 2)]));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use host::Netns;
 use serde_json::{Value, json};
 use system_tests::service::{
-    Answers, Protocol, all_answer, any, ask, ask_all, ask_from, at_node_port, list, server, service,
+    Answers, Protocol, all_answer, and, any, ask, ask_all, ask_from, at_node_port, list, server, service,
     service_of_slices, slices, wait_for, with,
 };
 use system_tests::{Api, Lab, possible};
@@ -163,8 +163,8 @@ fn udp_clients_go_to_another_endpoint_when_theirs_is_gone() {
     let place = Place::up();
     let only = |pod| slices("one", "one", 8080, &[place.endpoint(pod, &conditions(READY))]);
     let external: [IpAddr; 2] = ["198.51.100.7", "2001:db8:51::7"].map(|text| text.parse().unwrap());
-    let spec = with(json!({"spec": at_node_port(31_001)}), "spec", &json!({"externalIPs": external}));
-    place.lab.apply(&list(&[service_of_slices("one", &spec["spec"]), only("a"), service("web", &json!({}))]));
+    let spec = and(at_node_port(31_001), &json!({"externalIPs": external}));
+    place.lab.apply(&list(&[service_of_slices("one", &spec), only("a"), service("web", &json!({}))]));
     let [one, web] = ["one", "web"].map(|name| place.api.cluster_ips(name));
     let (node, outside) = (place.lab.node(1), place.lab.outside());
     wait_for(&place.lab, &place.client, &one, 80, "a");
@@ -257,7 +257,7 @@ fn a_client_keeps_its_endpoint_for_a_time() {
     let keeping = |seconds: u16| {
         let affinity = json!({"sessionAffinity": "ClientIP",
             "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": seconds}}});
-        with(json!({"spec": at_node_port(31_000 + seconds)}), "spec", &affinity)["spec"].clone()
+        and(at_node_port(31_000 + seconds), &affinity)
     };
     let servers = |pods: &[&str], of: &str| {
         let pods: Vec<_> = pods.iter().map(|pod| place.endpoint(pod, &conditions(READY))).collect();

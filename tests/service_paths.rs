@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use host::Netns;
 use serde_json::{Value, json};
 use system_tests::service::{
-    Protocol, all_answer, ask, ask_all, at_node_port, list, ports, route, server, service, service_of_slices,
-    slices, wait_for, with,
+    Protocol, all_answer, and, ask, ask_all, at_node_port, list, ports, route, server, service,
+    service_of_slices, slices, wait_for, with,
 };
 use system_tests::{Api, Lab, possible};
 
@@ -219,7 +219,7 @@ fn what_has_no_clusterip_is_nothing_to_the_bridge_and_sctp_is_as_the_datapath_ca
 
     let sctp = json!({"ports": [{"name": "a", "protocol": "SCTP", "port": 80, "targetPort": 8080},
         {"name": "b", "protocol": "TCP", "port": 80, "targetPort": 8080}]});
-    lab.apply(&service("sctp", &with(sctp, "selector", &json!({"app": "near"}))));
+    lab.apply(&service("sctp", &and(sctp, &json!({"selector": {"app": "near"}}))));
     let status: Value = serde_json::from_str(&lab.inspect(&["status", "-o", "json"])).unwrap();
     let wanted = match status[0]["tracks_sctp"].as_bool().unwrap() {
         true => "connected",

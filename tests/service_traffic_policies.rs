@@ -8,8 +8,7 @@ use std::time::Duration;
 use host::Netns;
 use serde_json::{Value, json};
 use system_tests::service::{
-    all_answer, ask_all, at_node_port, list, route, server, service, service_of_slices, slices, wait_for,
-    with,
+    all_answer, and, ask_all, at_node_port, list, route, server, service, service_of_slices, slices, wait_for,
 };
 use system_tests::{Api, Lab, possible};
 
@@ -31,11 +30,6 @@ fn up(arguments: &[&str]) -> (Lab, Api, [Netns; 2]) {
     let api = Api::new(&lab);
     let clients = [1, 2].map(|node| lab.node(node).port(&format!("client{node}")).open());
     (lab, api, clients)
-}
-
-/// A Service's `spec` with more in it.
-fn and(spec: Value, more: &Value) -> Value {
-    with(json!({"spec": spec}), "spec", more)["spec"].take()
 }
 
 /// Status and body of what is answered to an HTTP request.

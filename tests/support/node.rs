@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{Lab, kill};
 
+/// The control plane's addresses.
+const CONTROL_PLANE: [(&str, &str); 2] = [("ip", "172.30.0.2"), ("ip6", "fd00:30::2")];
+
 /// A node of a lab.
 #[derive(Debug)]
 pub struct Node<'a> {
@@ -196,6 +199,25 @@ impl<'a> Node<'a> {
     /// Waits until the daemon says that all is in order.
     pub fn wait_ready(&self) {
         self.lab.until(&format!("{} to be ready", self.name), || self.is_ready());
+    }
+
+    /// Drops every packet between the node and the control plane: connections hang, as when a router died.
+    pub fn cut_off(&self) {
+        self.exec(&["nft", "add table inet outage"]);
+        for (hook, end) in [("output", "daddr"), ("input", "saddr")] {
+            self.exec(&[
+                "nft",
+                &format!("add chain inet outage {hook} {{ type filter hook {hook} priority 0; }}"),
+            ]);
+            for (family, address) in CONTROL_PLANE {
+                self.exec(&["nft", &format!("add rule inet outage {hook} {family} {end} {address} drop")]);
+            }
+        }
+    }
+
+    /// Ends what [`Self::cut_off`] began.
+    pub fn reconnect(&self) {
+        self.exec(&["nft", "delete table inet outage"]);
     }
 
     /// Executes the plugin's GC as a runtime does that knows of these containers only.

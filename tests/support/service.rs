@@ -218,13 +218,20 @@ pub fn server(name: &str, node: u16, ports: &[u16]) -> Value {
     })
 }
 
-/// Adds to a manifest's part.
+/// Adds to an object.
 #[must_use]
-pub fn with(mut object: Value, part: &str, more: &Value) -> Value {
+pub fn and(mut object: Value, more: &Value) -> Value {
     for (key, value) in more.as_object().unwrap() {
-        object[part][key] = value.clone();
+        object[key] = value.clone();
     }
     object
+}
+
+/// Adds to a manifest's part.
+#[must_use]
+pub fn with(mut manifest: Value, part: &str, more: &Value) -> Value {
+    manifest[part] = and(manifest[part].take(), more);
+    manifest
 }
 
 /// A list of manifests, which may be lists.
