@@ -26,6 +26,7 @@ const SIZES: [usize; 3] = [1, 1_000, 10_000];
 /// Changes of an endpoint; kube-proxy carries one out per second at most.
 const CHANGES: usize = 15;
 const PATIENCE: Duration = Duration::from_secs(300);
+const CHANGE_PATIENCE: Duration = Duration::from_secs(60);
 const SERVICES: Gvr<'_> = Gvr::core("services");
 const SLICES: Gvr<'_> = Gvr::new("discovery.k8s.io", "v1", "endpointslices");
 
@@ -242,7 +243,11 @@ impl Node {
 
     /// One endpoint of the last Service goes and comes: until the kernel's rules change.
     fn changes(&self, api: &Handle, services: usize) -> anyhow::Result<Samples> {
-        let mut monitor = self.nft().arg("monitor").stdout(Stdio::piped()).spawn()?;
+        // A line as soon as it is there.
+        let mut monitor = Command::new("nsenter");
+        monitor.arg(format!("--net={}", Netns::path_of(&self.name).display()));
+        monitor.args(["stdbuf", "-oL", "nft", "monitor"]).stdin(Stdio::null()).stderr(Stdio::null());
+        let mut monitor = monitor.stdout(Stdio::piped()).spawn()?;
         let output = monitor.stdout.take().context("no output")?;
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
@@ -262,7 +267,8 @@ impl Node {
             let endpoints = if turn % 2 == 0 { few } else { ENDPOINTS };
             let begin = Instant::now();
             api.update::<Value>(SLICES, &slice(number, endpoints)).map_err(|error| said(&error))?;
-            times.push(told.recv_timeout(PATIENCE)?.duration_since(begin));
+            let changed = told.recv_timeout(CHANGE_PATIENCE).context("no rule has changed")?;
+            times.push(changed.duration_since(begin));
         }
         let _ = monitor.kill();
         let _ = monitor.wait();
