@@ -179,6 +179,9 @@ fn udp_clients_go_to_another_endpoint_when_theirs_is_gone() {
         (&node.netns, external, 80),
         (&outside, node.addresses(), 31_001),
     ];
+    for (from, to, port) in ways {
+        wait_for(&place.lab, from, &to, port, "a");
+    }
     let sockets: Vec<_> =
         ways.iter().flat_map(|(from, to, port)| to.map(|to| place.socket(from, to, *port))).collect();
     assert!(sockets.iter().all(|(_, _, who)| who == "a"), "{sockets:?}");
@@ -208,7 +211,7 @@ fn clients_that_came_too_early_get_through_as_soon_as_there_is_an_endpoint() {
     let place = Place::up();
     let endpoint = slices("late", "late", 8080, &[place.endpoint("b", &conditions(READY))]);
     let early = service_of_slices("late", &at_node_port(31_001));
-    place.lab.apply(&early);
+    place.lab.apply(&list(&[early.clone(), endpoint.clone()]));
     let late = place.api.cluster_ips("late");
     let node = place.lab.node(1);
     let outside = place.lab.outside();
@@ -219,6 +222,11 @@ fn clients_that_came_too_early_get_through_as_soon_as_there_is_an_endpoint() {
         (&node.netns, node.addresses(), 31_001),
         (&outside, node.addresses(), 31_001),
     ];
+    // What comes to node ports comes to the bridge by now.
+    for (from, to, port) in ways {
+        wait_for(&place.lab, from, &to, port, "b");
+    }
+    place.lab.delete(&endpoint);
     for (from, to, port) in ways {
         wait_for(&place.lab, from, &to, port, "refused");
     }

@@ -178,7 +178,7 @@ fn a_pod_reaches_itself_and_endpoints_may_be_outside_of_the_cluster() {
     let seen = all_answer(&client.open(), &hairpin, 80, &["self"]);
     assert_eq!(seen, client.addresses().into(), "nobody else is hidden");
     for to in [lab.node(1).addresses(), node.addresses()] {
-        all_answer(&itself.open(), &to, 31_001, &["self"]);
+        wait_for(&lab, &itself.open(), &to, 31_001, "self");
     }
 
     for (name, who) in [("world", "outside"), ("echo", "node-2")] {
@@ -190,7 +190,7 @@ fn a_pod_reaches_itself_and_endpoints_may_be_outside_of_the_cluster() {
     }
     // From the outside, back to the outside.
     for node in [lab.node(1), node] {
-        all_answer(&lab.outside(), &node.addresses(), 31_002, &["outside"]);
+        wait_for(&lab, &lab.outside(), &node.addresses(), 31_002, "outside");
     }
 }
 
@@ -231,8 +231,9 @@ fn what_has_no_clusterip_is_nothing_to_the_bridge_and_sctp_is_as_the_datapath_ca
         let results = results.as_array().unwrap();
         results.len() == 2 && results.iter().all(|result| result["result"] == wanted)
     };
+    let to = api.cluster_ips("sctp");
     lab.until(&format!("associations to be {wanted}"), so);
-    for address in api.cluster_ips("sctp") {
+    for address in to {
         assert_eq!(ask(&client, Protocol::Tcp, SocketAddr::new(address, 80)).who(), "near");
     }
     assert!(so());

@@ -133,6 +133,7 @@ fn inside_a_local_service_is_its_nodes_endpoints() {
         all_answer(&node.netns, &here, 80, &[name]);
     }
     // The policy for the outside is another.
+    wait_for_all(&lab, &lab.outside(), &nodes[0].addresses(), 31_001);
     all_answer(&lab.outside(), &nodes[0].addresses(), 31_001, &["near", "far"]);
     lab.apply(&endpoints(&["near"]));
     wait_for(&lab, &clients[1], &here, 80, "dropped");
@@ -209,7 +210,7 @@ fn clients_are_sent_where_hints_say() {
         hinted(&zones("east"), &zones("west")),
     ]));
     let to = api.cluster_ips("hinted");
-    wait_for_all(&lab, &clients[0], &to);
+    wait_for_all(&lab, &clients[0], &to, 80);
     // Nodes are in no zone: hints are not for them.
     all_answer(&clients[0], &to, 80, &["near", "far"]);
     api.set_zone("node-1", "west");
@@ -226,22 +227,22 @@ fn clients_are_sent_where_hints_say() {
     sent(1, "far");
     // Nobody is meant for the first zone.
     lab.apply(&hinted(&zones("east"), &zones("east")));
-    wait_for_all(&lab, &clients[0], &to);
+    wait_for_all(&lab, &clients[0], &to, 80);
     // Nodes' names go before zones.
     lab.apply(&hinted(&node("node-1"), &node("node-2")));
     sent(0, "near");
     sent(1, "far");
     // Where one has no hint, none counts.
     lab.apply(&hinted(&json!({}), &node("node-2")));
-    wait_for_all(&lab, &clients[1], &to);
+    wait_for_all(&lab, &clients[1], &to, 80);
 }
 
 /// Waits until both servers answer in both protocols and families.
-fn wait_for_all(lab: &Lab, from: &Netns, to: &[IpAddr; 2]) {
-    lab.until("endpoints to be there", || !ask_all(from, to, 80).who().contains("refused"));
+fn wait_for_all(lab: &Lab, from: &Netns, to: &[IpAddr; 2], port: u16) {
+    lab.until("endpoints to be there", || !ask_all(from, to, port).who().contains("refused"));
     for to in to {
         for name in ["near", "far"] {
-            lab.until(&format!("{name} at {to}"), || ask_all(from, &[*to], 80).all(name));
+            lab.until(&format!("{name} at {to}"), || ask_all(from, &[*to], port).all(name));
         }
     }
 }
