@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use agent::host_setup::{self, HostPlan, Services};
 use api::{NodeConfig, OverlayType};
-use datapath::topology::{HOST_ROUTER_IPV4, HOST_ROUTER_IPV6, REFUSED_MAC};
+use datapath::topology::{HOST_ROUTER_IPV4, HOST_ROUTER_IPV6, REFUSED_MAC, ROUTER_IPV6};
 use host::{Netlink, Netns};
 use openflow::MacAddr;
 use service::lb::Protocol;
@@ -174,6 +174,11 @@ impl World {
     pub fn set_up(&self, services: Option<Services>) {
         let plan = self.plan(services);
         self.on_node(|| host_setup::apply(&plan)).unwrap();
+        // What stands for the bridge here has one MAC only.
+        let mac = MacAddr(Netlink::open_in(&self.bridge).unwrap().link("host").unwrap().mac.unwrap());
+        for router in [ROUTER_IPV6, HOST_ROUTER_IPV6] {
+            run(&self.node, &format!("ip neigh replace {router} lladdr {mac} dev {BRIDGE}"));
+        }
     }
 
     pub fn on_node<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
