@@ -66,8 +66,8 @@ fn a_hundred_pods_at_once_all_work_and_leave_nothing() {
     assert_eq!((ports.len(), links.len()), (101, 101));
     assert_eq!(
         flows.len() - before.2.len(),
-        100 * 11,
-        "nine flows per port, and two say whose an address is"
+        100 * 13,
+        "eleven flows per port, and two say whose an address is"
     );
 
     let begin = Instant::now();

@@ -123,9 +123,12 @@ mod tests {
     /// A plugin that is a shell script, in a directory of its own.
     fn plugin(script: &str) -> (tempfile::TempDir, Invocation) {
         let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("test-ipam");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let (draft, program) = (directory.path().join("draft"), directory.path().join("test-ipam"));
+        fs::write(&draft, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
+        // A process that another thread is about to start would hold a file that is written here, and what is held so
+        // cannot be executed.
+        assert!(std::process::Command::new("cp").arg(&draft).arg(&program).status().unwrap().success());
         let path = format!("/nonexistent:{}", directory.path().display());
         let invocation = Invocation {
             command: Command::Add,

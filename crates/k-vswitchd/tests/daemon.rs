@@ -86,7 +86,7 @@ async fn a_port_is_stamped_when_its_flows_are_in_the_switch_and_forgotten_when_i
     let port = node.add_pod("web", 2).await;
     node.until("the port is stamped", async || node.is_programmed(&port)).await;
     let with = node.flows();
-    assert_eq!(with.len(), before.len() + 11);
+    assert_eq!(with.len(), before.len() + 13);
     assert!(with.iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")), "{with:#?}");
     node.vsctl(&["del-port", "k-vswitch0", &port]);
     node.until("the port's flows are gone", async || node.flows() == before).await;
@@ -104,7 +104,7 @@ async fn a_pods_port_on_another_bridge_has_no_flows_on_ours() {
     let ids = format!("external_ids={}", ids.trim());
     let set = ["--", "set", "interface", &moved, &ids];
     node.vsctl(&[&["del-port", "k-vswitch0", &moved, "--", "add-port", "br-phy", &moved], &set[..]].concat());
-    node.until("its flows are gone", async || node.flows().len() == before.len() + 11).await;
+    node.until("its flows are gone", async || node.flows().len() == before.len() + 13).await;
     assert!(!node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")), "{:#?}", node.flows());
     node.vsctl(&[&["del-port", "br-phy", &moved, "--", "add-port", "k-vswitch0", &moved], &set[..]].concat());
     node.until("they are back", async || node.flows().iter().any(|flow| flow.contains("nw_dst=10.0.1.2 ")))

@@ -376,6 +376,11 @@ fn a_pod_reaches_a_gateway_on_the_bridge() {
     // The real flows are the daemon's; a learning switch is enough to see that wire, port and routes carry packets.
     let mut netlink = node.netns.netlink();
     let bridge = netlink.link(BRIDGE).unwrap().index;
+    // The gateway is in the pod's neighbour table, with the virtual router's MAC.
+    let database = format!("--db=unix:{}", node.socket().display());
+    let hwaddr = "other-config:hwaddr=\"0a:58:00:00:00:01\"";
+    let set = Command::new("ovs-vsctl").args([&database, "set", "bridge", BRIDGE, hwaddr]).status().unwrap();
+    assert!(set.success());
     netlink.set_up(bridge, true).unwrap();
     netlink.add_address(bridge, "10.244.1.1/24".parse().unwrap()).unwrap();
     let management = node.socket().with_file_name(format!("{BRIDGE}.mgmt"));
