@@ -2,6 +2,8 @@
 //! questions come out, so that everything here can be tested without a switch.
 
 mod inspect;
+mod interfaces;
+mod owner;
 mod pods;
 mod remotes;
 mod services;
@@ -16,51 +18,16 @@ use datapath::{Node, PackedGroup, Port, ServiceNets, Step, Store, bundle};
 use ipam::PodPort;
 use ipnet::IpNet;
 use openflow::{CtFlush, FlowKey, Group, MacAddr};
-use ovsdb::tables::Interface;
-use ovsdb::{RowChange, Uuid};
-use policy::rules::{Direction, LabelsId, NamespaceId, PolicyId};
+use ovsdb::Uuid;
+use policy::rules::Direction;
 use policy::spec::Name;
-use service::lb::{Frontend, SetId};
-use tracing::{info, warn};
+use tracing::warn;
 
+pub use self::owner::Owner;
 use crate::balancing::Balancing;
-use crate::bridge::tunnel_name;
 use crate::enforcement::{self, Enforcement};
 use crate::host_setup::gateway;
 use crate::view::{LocalPods, Part, PodRef, Question, ViewEvent};
-
-/// Who wants a flow.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
-    /// This node.
-    Node,
-    /// The pod behind this interface.
-    Port(Uuid),
-    /// Another node.
-    Remote(String),
-    /// The pods' way to this node's own addresses.
-    OwnNode,
-    /// The policies of the pod behind this interface.
-    Chain(Uuid, Direction),
-    /// A pod's address, anywhere in the cluster.
-    Address(IpAddr),
-    /// The class of a namespace.
-    Namespace(NamespaceId),
-    /// The class of a set of labels.
-    Labels(LabelsId),
-    /// The class of a CIDR.
-    Cidr(Direction, IpNet),
-    /// What a policy allows.
-    Policy(PolicyId),
-    /// The pods' way to node ports at this node's addresses.
-    NodePorts,
-    /// The groups that hash.
-    Hashes,
-    /// Where a Service is.
-    Frontend(Frontend),
-    /// Endpoints of a Service.
-    Set(SetId),
-}
 
 /// A pod's port as the database has it.
 #[derive(Clone, Debug)]
@@ -458,90 +425,6 @@ impl State {
             };
             let own = addresses.into_iter().filter(has).map(pipeline::service::node_address).collect();
             self.store.set(&Owner::NodePorts, own);
-        }
-    }
-
-    /// Takes in a change of an interface in the database.
-    pub fn interface(&mut self, change: &RowChange<Interface>) {
-        let uuid = change.uuid();
-        match change.after() {
-            Some(row) if PodPort::is_one(&row.external_ids) => self.pod_interface(uuid, row),
-            Some(row) => self.tunnel_interface(row),
-            None => {
-                if let Some(port) = self.ports.remove(&uuid) {
-                    info!(
-                        port = port.name,
-                        pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name),
-                        "port removed"
-                    );
-                    self.drop_port(uuid, &port);
-                } else if let Some(row) = change.before()
-                    && self.tunnels.remove(&row.name).is_some()
-                {
-                    self.all_remotes();
-                }
-            }
-        }
-    }
-
-    /// The database's contents come again from the start: what is not in them is gone.
-    pub fn reset_interfaces(&mut self) {
-        for (uuid, port) in std::mem::take(&mut self.ports) {
-            self.drop_port(uuid, &port);
-        }
-        self.tunnels.clear();
-        self.all_remotes();
-    }
-
-    fn pod_interface(&mut self, uuid: Uuid, row: &Interface) {
-        let facts = match PodPort::read(&row.external_ids) {
-            Ok(facts) => facts,
-            Err(error) => {
-                warn!(port = row.name, %error, "a port that k-vswitch-cni did not write so: it gets no network");
-                if let Some(port) = self.ports.remove(&uuid) {
-                    self.drop_port(uuid, &port);
-                }
-                return;
-            }
-        };
-        let port = LocalPort {
-            name: row.name.clone(),
-            ofport: row.ofport.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
-            stamp: row.external_ids.get(ipam::keys::PROGRAMMED).and_then(|stamp| stamp.parse().ok()),
-            facts,
-        };
-        let is_new = !self.ports.contains_key(&uuid);
-        if is_new {
-            info!(
-                port = port.name,
-                pod = %format_args!("{}/{}", port.facts.namespace, port.facts.name),
-                ipv4 = ?port.facts.ipv4, ipv6 = ?port.facts.ipv6,
-                "port added"
-            );
-        }
-        let programmed = port.is_programmed();
-        self.ports.insert(uuid, port);
-        // An earlier daemon has shown a programmed one to the network already: if its pod is known, it goes on.
-        if is_new
-            && (!programmed || self.synced.contains(&Part::Pods) && self.pod_behind_port(uuid).is_none())
-        {
-            self.ask_about(uuid);
-        }
-        self.enforce(uuid);
-    }
-
-    fn tunnel_interface(&mut self, row: &Interface) {
-        let names = [api::OverlayType::Gre, api::OverlayType::Vxlan].map(tunnel_name);
-        if !names.contains(&row.name.as_str()) {
-            return;
-        }
-        let number = row.ofport.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-        let before = match number {
-            Some(number) => self.tunnels.insert(row.name.clone(), number),
-            None => self.tunnels.remove(&row.name),
-        };
-        if before != number {
-            self.all_remotes();
         }
     }
 

@@ -2,6 +2,9 @@ use std::collections::BTreeSet;
 
 use policy::spec::Pod;
 
+use ovsdb::RowChange;
+use ovsdb::tables::Interface;
+
 use super::*;
 use crate::view::{ClusterPod, PodRef, Question};
 
