@@ -116,7 +116,7 @@ fn refusal(name: &str, output: &process::Output) -> CniError {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{fs, os::unix::fs::PermissionsExt, process};
 
     use super::*;
 
@@ -128,7 +128,7 @@ mod tests {
         fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
         // A process that another thread is about to start would hold a file that is written here, and what is held so
         // cannot be executed.
-        assert!(std::process::Command::new("cp").arg(&draft).arg(&program).status().unwrap().success());
+        assert!(process::Command::new("cp").arg(&draft).arg(&program).status().unwrap().success());
         let path = format!("/nonexistent:{}", directory.path().display());
         let invocation = Invocation {
             command: Command::Add,
