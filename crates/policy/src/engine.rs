@@ -32,8 +32,6 @@ mod classes;
 mod classifier;
 mod compile;
 mod compiled;
-mod ids;
-mod journal;
 mod labels;
 mod named;
 mod namespaces;

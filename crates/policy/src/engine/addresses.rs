@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::journal::Journal;
 use crate::rules::Identity;
+use incremental::Journal;
 
 /// 16 bytes instead of the 17 of an [`IpAddr`]; IPv4 as it is mapped into IPv6 (RFC 4291 section 2.5.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

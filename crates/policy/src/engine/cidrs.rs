@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::ids::Digest;
 use super::selectors::Wrong;
 use crate::spec::IpBlock;
+use incremental::Digest;
 
 /// A prefix; its bits are those of the address, from the left. In this order a prefix stands before all it covers, and
 /// what it covers stands together.

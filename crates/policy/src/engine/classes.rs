@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ids::{Digest, Ids};
 use super::pool::{Pool, Slab};
 use super::strings::Pair;
 use crate::rules::{ClassId, Direction};
+use incremental::{Digest, Ids};
 
 /// One direction of one active policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub(crate) struct Classes {
     /// Who uses a tag, how many times. Tags may share one.
     owners: Slab<BTreeMap<User, u32>>,
     sets: Pool<Box<[u32]>, ClassId>,
-    ids: Ids,
+    ids: Ids<32>,
     /// Owners that a class has come or gone for.
     stale: BTreeSet<u32>,
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::classes::{Classes, User};
-use super::ids::Digest;
-use super::journal::Journal;
 use super::postings::{Anchors, Postings};
 use super::selectors::Selectors;
 use super::strings::{Pair, Strings, Sym};
 use crate::rules::ClassId;
+use incremental::Digest;
+use incremental::Journal;
 
 /// What is classified, by number.
 pub(crate) trait Things {

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::classes::User;
 use super::classifier::{Classifier, Things};
-use super::ids::{Digest, Ids};
 use super::pool::Pool;
 use super::selectors::Selectors;
 use super::strings::{Pair, Strings, Sym};
 use super::text;
 use crate::rules::{LabelsId, Protocol};
 use crate::spec::{Labels, NamedPort, Pod};
+use incremental::{Digest, Ids};
 
 /// Whether controllers give the label to every pod or revision with a value of its own.
 pub(crate) fn varies_from_pod_to_pod(key: &str) -> bool {
@@ -79,7 +79,7 @@ pub(crate) struct LabelSets {
 #[derive(Default)]
 struct Sets {
     pool: Pool<Box<[u8]>, Set>,
-    ids: Ids,
+    ids: Ids<32>,
 }
 
 struct Set {

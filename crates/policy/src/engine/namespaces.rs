@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::classes::User;
 use super::classifier::{Classifier, Things};
-use super::ids::{Digest, Ids};
 use super::labels::pairs_of;
 use super::pool::Pool;
 use super::selectors::Selectors;
 use super::strings::{Pair, Strings};
 use crate::rules::{NamespaceId, SubjectId};
 use crate::spec::Labels;
+use incremental::{Digest, Ids};
 
 #[derive(Default)]
 pub(crate) struct Namespaces {
@@ -21,7 +21,7 @@ pub(crate) struct Namespaces {
 #[derive(Default)]
 struct All {
     pool: Pool<Box<str>, Namespace>,
-    ids: Ids,
+    ids: Ids<32>,
 }
 
 struct Namespace {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::classes::User;
 use super::compiled::Compiled;
-use super::ids::{Digest, Ids};
 use super::named::Named;
 use super::strings::{Pair, Strings};
 use crate::rules::{Direction, PolicyId, SubjectId, Verdict};
 use crate::spec::Name;
+use incremental::{Digest, Ids};
 
 /// The numbers that the names of ports in ingress rules stand for, in ascending order. Empty for egress.
 pub(crate) type Resolution = Box<[Pair]>;
@@ -17,7 +17,7 @@ pub(crate) type Resolution = Box<[Pair]>;
 #[derive(Default)]
 pub(crate) struct Policies {
     pub(crate) known: Named<Known>,
-    ids: Ids,
+    ids: Ids<32>,
     issued: BTreeMap<PolicyId, Issued>,
     /// Those whose verdict may be another one.
     dirty: BTreeSet<PolicyId>,

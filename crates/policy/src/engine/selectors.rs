@@ -1,10 +1,10 @@
 //! Label selectors, each held once.
 
-use super::ids::Digest;
 use super::labels::varies_from_pod_to_pod;
 use super::pool::Pool;
 use super::strings::{Pair, Strings, Sym};
 use crate::spec::{LabelSelector, Requirement};
+use incremental::Digest;
 
 /// Requirements, in ascending order; all must hold.
 pub(crate) type Selector = Box<[Required]>;

@@ -9,11 +9,11 @@ use super::candidates::{Candidate, candidates};
 use super::choose::{self, Choice};
 use super::claims::{Claims, Place};
 use super::compiled::{Compiled, Port, Wanted};
-use super::ids::Digest;
 use super::slices::Slice;
 use super::stand_ins::StandIn;
 use crate::lb::{At, External, Frontend, Name, Protocol};
 use crate::view::{Kind, Scope};
+use incremental::Digest;
 
 /// What a set stands for, in its Service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,13 +10,13 @@ use super::choose::Choice;
 use super::claims::Claims;
 use super::find;
 use super::forget::Reaches;
-use super::ids::Ids;
-use super::journal::Journal;
 use super::plan::{Plan, Route, SetKey, Via};
 use super::stand_ins::{StandIn, StandIns};
 use crate::lb::{At, Backends, Change, External, Frontend, HealthCheck, Name, Parts, Set, SetId, Target};
 use crate::placement;
 use crate::view::Scope;
+use incremental::Ids;
+use incremental::Journal;
 
 /// What was last told of a Service. Each in ascending order.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Told {
 /// Who has which number.
 #[derive(Default)]
 pub(crate) struct Numbers {
-    pub(crate) ids: Ids,
+    pub(crate) ids: Ids<24>,
     pub(crate) stand_ins: StandIns,
     /// Parts that sets had before this engine.
     pub(crate) recalled: BTreeMap<SetId, Parts>,
@@ -77,7 +77,7 @@ impl Settlement {
         }
         for (key, id, set) in &old.sets {
             if !plan.sets.contains_key(key) {
-                numbers.ids.release(*id);
+                numbers.ids.release(id.0);
                 self.sets.record(*id, Some(set.clone()), None);
             }
         }
@@ -143,7 +143,7 @@ impl Settlement {
         for (key, (protocol, choice)) in &plan.sets {
             let (id, before) = match old.set(key) {
                 Some((id, set)) => (id, Some(set)),
-                None => (numbers.ids.take(key.digest(name)), None),
+                None => (SetId(numbers.ids.take(key.digest(name))), None),
             };
             let backends = match choice {
                 Choice::Endpoints(endpoints) => {

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::claims::Claims;
-use super::ids::Digest;
 use crate::lb::{Name, Protocol};
+use incremental::Digest;
 
 /// What needs a number: all addresses outside of one port that lead to the same endpoints with the same sources.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

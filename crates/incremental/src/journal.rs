@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 /// Per entry what it said at first and what it says now.
-pub(crate) struct Journal<K, V> {
+#[derive(Debug)]
+pub struct Journal<K, V> {
     entries: BTreeMap<K, (Option<V>, Option<V>)>,
 }
 
@@ -16,7 +17,7 @@ impl<K, V> Default for Journal<K, V> {
 
 impl<K: Ord, V: PartialEq> Journal<K, V> {
     /// An entry said `before`, unless something else is recorded of it, and says `after`.
-    pub(crate) fn record(&mut self, key: K, before: Option<V>, after: Option<V>) {
+    pub fn record(&mut self, key: K, before: Option<V>, after: Option<V>) {
         match self.entries.entry(key) {
             Entry::Occupied(mut entry) => entry.get_mut().1 = after,
             Entry::Vacant(entry) if before != after => drop(entry.insert((before, after))),
@@ -25,7 +26,7 @@ impl<K: Ord, V: PartialEq> Journal<K, V> {
     }
 
     /// The entries that say something else than at first, in ascending order.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, Option<V>)> + use<K, V> {
+    pub fn drain(&mut self) -> impl Iterator<Item = (K, Option<V>)> + use<K, V> {
         let entries = std::mem::take(&mut self.entries).into_iter();
         entries.filter(|(_, (before, after))| before != after).map(|(key, (_, after))| (key, after))
     }
