@@ -32,6 +32,7 @@ mod spoof_guard;
 mod tests;
 mod verdict;
 
+use ipnet::IpNet;
 use openflow::{Action, Flow, Match};
 
 pub use self::policy::{chain, cidr_class, identity, labels_class, namespace_class, own_node};
@@ -42,6 +43,30 @@ use crate::{Cookie, DropReason, Table, fields};
 /// A flow that drops, until it is given something else to do.
 fn flow(table: Table, priority: u16, matching: Match, cookie: Cookie) -> Flow {
     Flow::new(table.number(), priority, matching).cookie(cookie.0)
+}
+
+/// Packets of a family: that of an address, or of a network of addresses.
+fn family(net: impl Into<IpNet>) -> Match {
+    match net.into() {
+        IpNet::V4(_) => Match::new().ipv4(),
+        IpNet::V6(_) => Match::new().ipv6(),
+    }
+}
+
+/// Those of the packets that go to an address, or to any of a network.
+fn to(matching: Match, net: impl Into<IpNet>) -> Match {
+    match net.into() {
+        IpNet::V4(net) => matching.ipv4().ipv4_dst(net),
+        IpNet::V6(net) => matching.ipv6().ipv6_dst(net),
+    }
+}
+
+/// Those of the packets that come from an address, or from any of a network.
+fn from(matching: Match, net: impl Into<IpNet>) -> Match {
+    match net.into() {
+        IpNet::V4(net) => matching.ipv4().ipv4_src(net),
+        IpNet::V6(net) => matching.ipv6().ipv6_src(net),
+    }
 }
 
 /// Flows that are there whatever ports and other nodes there are.

@@ -45,10 +45,7 @@ pub(super) fn remote(remote: &Remote) -> Vec<Flow> {
     let sources = remote.pods.iter().copied().chain([itself]);
     sources
         .map(|inner| {
-            let matching = match inner {
-                IpNet::V4(net) => outer.clone().ipv4().ipv4_src(net),
-                IpNet::V6(net) => outer.clone().ipv6().ipv6_src(net),
-            };
+            let matching = super::from(outer.clone(), inner);
             from(matching, Cookie::remote(&remote.name), fields::source::TUNNEL, Table::Conntrack)
         })
         .collect()

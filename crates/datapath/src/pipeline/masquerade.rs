@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use openflow::{Action, Ct, CtState, Field, FieldValue, Flow, Match, Nat, PortNo};
 
-use super::flow;
+use super::{family, flow, from, to};
 use crate::topology::{GATEWAY_MAC, Node, Port, REFUSED_MAC, masquerade_address};
 use crate::{Cookie, DropReason, Table, fields};
 
@@ -43,32 +43,31 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         fixed(Table::Commit, 300, Match::new().subfield(fields::SENT_ON, 1u8))
             .goto_table(Table::Ttl.number()),
     ];
-    for family in Family::of(node) {
-        let Family { pods, cluster, gateway } = family;
+    for Family { pods, cluster, gateway } in Family::of(node) {
         let hide = masquerade_address(pods);
-        let host = |source: u8| on(pods).subfield(fields::SOURCE, source);
+        let host = |source: u8| family(pods).subfield(fields::SOURCE, source);
         let keeps = to(host(fields::source::GATEWAY), cluster)
             .ct_mark(fields::mark::KEEPS_CLIENT, fields::mark::KEEPS_CLIENT);
-        let own = from(to(host(fields::source::HOST), cluster), gateway.into());
+        let own = from(to(host(fields::source::HOST), cluster), gateway);
         for (priority, matching) in [(KEEPS, keeps), (OWN, own)] {
-            let on = fixed(Table::Masquerade, priority, matching).action(sent_on());
-            flows.push(on.goto_table(Table::Egress.number()));
+            let seen = fixed(Table::Masquerade, priority, matching).action(sent_on());
+            flows.push(seen.goto_table(Table::Egress.number()));
         }
         for source in [fields::source::GATEWAY, fields::source::HOST] {
             flows.push(fixed(Table::Masquerade, HOST, host(source)).goto_table(Table::Hide.number()));
             let refused = fixed(Table::Refuse, HOST, host(source)).action(Ct::commit(fields::CT_ZONE));
             flows.push(refused.actions(masquerade(hide, Table::Refused)));
         }
-        let refused = fixed(Table::Refuse, 10, on(pods)).action(Ct::commit(fields::CT_ZONE));
+        let refused = fixed(Table::Refuse, 10, family(pods)).action(Ct::commit(fields::CT_ZONE));
         flows.push(refused.goto_table(Table::Refused.number()));
-        flows.push(fixed(Table::Hide, 100, on(pods)).actions(masquerade(hide, Table::Egress)));
+        flows.push(fixed(Table::Hide, 100, family(pods)).actions(masquerade(hide, Table::Egress)));
         flows.push(own_error(gateway, hide));
         // Answers to hidden clients: first whom they are for, then whom they are from.
         let answer = Ct::track(fields::MASQUERADE_ZONE, Table::Conntrack.number()).nat(Nat::restore());
-        flows.push(fixed(Table::Conntrack, 110, to(on(pods), hide.into())).action(answer));
+        flows.push(fixed(Table::Conntrack, 110, to(family(pods), hide)).action(answer));
         let again = Ct::track(fields::CT_ZONE, Table::ConnectionState.number()).nat(Nat::restore());
         flows.push(
-            fixed(Table::Conntrack, 120, on(pods).ct_zone(fields::MASQUERADE_ZONE))
+            fixed(Table::Conntrack, 120, family(pods).ct_zone(fields::MASQUERADE_ZONE))
                 .actions([Action::load(fields::MASQUERADED, 1u8), Action::Ct(again)]),
         );
     }
@@ -91,7 +90,7 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
 pub(super) fn port(port: &Port) -> Vec<Flow> {
     let addresses = [port.ipv4.map(IpAddr::V4), port.ipv6.map(IpAddr::V6)];
     let itself = |address: IpAddr| {
-        let matching = to(on(address.into()).in_port(PortNo::new(port.ofport)), address.into());
+        let matching = to(family(address).in_port(PortNo::new(port.ofport)), address);
         flow(Table::Masquerade, HAIRPIN, matching, Cookie::port(&port.name)).goto_table(Table::Hide.number())
     };
     addresses.into_iter().flatten().map(itself).collect()
@@ -104,7 +103,7 @@ fn own_error(gateway: IpAddr, hide: IpAddr) -> Flow {
         IpAddr::V4(hide) => (Field::Ipv4Src, FieldValue::from(hide)),
         IpAddr::V6(hide) => (Field::Ipv6Src, FieldValue::from(hide)),
     };
-    let matching = from(from_host(fields::source::HOST, on(gateway.into())), gateway.into());
+    let matching = from(from_host(fields::source::HOST, family(gateway)), gateway);
     flow(Table::Output, 210, matching, Cookie::fixed())
         .actions([Action::set_field(field, value), Action::output_in_port()])
 }
@@ -164,25 +163,4 @@ fn sent_on() -> Action {
 fn masquerade(hide: IpAddr, next: Table) -> [Action; 3] {
     let ct = Ct::commit(fields::MASQUERADE_ZONE).table(next.number()).nat(Nat::src(hide));
     [sent_on(), Action::load(fields::MASQUERADED, 1u8), Action::Ct(ct)]
-}
-
-fn on(net: IpNet) -> Match {
-    match net {
-        IpNet::V4(_) => Match::new().ipv4(),
-        IpNet::V6(_) => Match::new().ipv6(),
-    }
-}
-
-fn to(matching: Match, net: IpNet) -> Match {
-    match net {
-        IpNet::V4(net) => matching.ipv4_dst(net),
-        IpNet::V6(net) => matching.ipv6_dst(net),
-    }
-}
-
-fn from(matching: Match, net: IpNet) -> Match {
-    match net {
-        IpNet::V4(net) => matching.ipv4_src(net),
-        IpNet::V6(net) => matching.ipv6_src(net),
-    }
 }

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use openflow::{Action, Field, Flow, Match, PortNo};
 use policy::rules::{CidrEntry, ClassId, Direction, Identity, LabelsId, NamespaceId, PolicyId};
 
-use super::flow;
+use super::{flow, from, to};
 use crate::topology::{Node, Port};
 use crate::{Cookie, DropReason, Table, fields};
 
@@ -174,16 +174,10 @@ pub fn labels_class(id: LabelsId, class: ClassId) -> Flow {
 /// The class of addresses, by longest prefix.
 #[must_use]
 pub fn cidr_class(direction: Direction, net: IpNet, entry: CidrEntry) -> Flow {
-    let family = match net {
-        IpNet::V4(_) => Match::new().ipv4(),
-        IpNet::V6(_) => Match::new().ipv6(),
-    };
     // A prefix of length 0 is the family alone.
-    let matching = match (net, direction) {
-        (IpNet::V4(net), Direction::Egress) => family.ipv4_dst(net),
-        (IpNet::V4(net), Direction::Ingress) => family.ipv4_src(net),
-        (IpNet::V6(net), Direction::Egress) => family.ipv6_dst(net),
-        (IpNet::V6(net), Direction::Ingress) => family.ipv6_src(net),
+    let matching = match direction {
+        Direction::Egress => to(Match::new(), net),
+        Direction::Ingress => from(Match::new(), net),
     };
     let class = entry.class.map_or(0, |class| class.0);
     flow(Stage::of(direction).cidr, 100 + u16::from(net.prefix_len()), matching, Cookie::class())
@@ -240,11 +234,7 @@ fn subject(port: &Port, direction: Direction) -> Match {
 /// Pods reach their own node at its addresses, whatever policies say.
 #[must_use]
 pub fn own_node(address: IpAddr) -> Flow {
-    let from_pod = |family: Match| family.subfield(fields::SOURCE, fields::source::POD);
-    let matching = match address {
-        IpAddr::V4(address) => from_pod(Match::new().ipv4().ipv4_dst(address)),
-        IpAddr::V6(address) => from_pod(Match::new().ipv6().ipv6_dst(address)),
-    };
+    let matching = to(Match::new(), address).subfield(fields::SOURCE, fields::source::POD);
     flow(Table::Egress, OWN_NODE, matching, Cookie::fixed()).goto_table(Table::Route.number())
 }
 

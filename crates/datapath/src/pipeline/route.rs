@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use openflow::{Action, Field, Flow, MacAddr, Match, PortNo};
 
-use super::flow;
+use super::{flow, to};
 use crate::topology::{GATEWAY_MAC, Node, Port, ROUTER_MAC, Remote, TUNNEL_KEY};
 use crate::{Cookie, DropReason, Table, fields};
 
@@ -21,13 +21,6 @@ const NOT_OUTSIDE: u16 = 2700;
 const PREFIX: u16 = 1000;
 /// Everything else, by way of the host.
 const OUTSIDE: u16 = 900;
-
-fn to(net: impl Into<IpNet>) -> Match {
-    match net.into() {
-        IpNet::V4(net) => Match::new().ipv4().ipv4_dst(net),
-        IpNet::V6(net) => Match::new().ipv6().ipv6_dst(net),
-    }
-}
 
 fn deliver(
     priority: u16,
@@ -58,23 +51,23 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
         flows.push(flow(Table::Route, priority, matching, Cookie::drop(reason)));
     };
     for net in not_routed() {
-        dropped(NOT_ROUTED, to(net), DropReason::NotRouted);
+        dropped(NOT_ROUTED, to(Match::new(), net), DropReason::NotRouted);
     }
     let from_tunnel = Match::new().subfield(fields::SOURCE, fields::source::TUNNEL);
     dropped(SPLIT_HORIZON, from_tunnel, DropReason::NotForThisNode);
     let pods = [node.pods_ipv4.map(IpNet::V4), node.pods_ipv6.map(IpNet::V6)];
     for net in pods.into_iter().flatten() {
-        dropped(PREFIX + u16::from(net.prefix_len()), to(net), DropReason::NoSuchPod);
+        dropped(PREFIX + u16::from(net.prefix_len()), to(Match::new(), net), DropReason::NoSuchPod);
     }
     // The host routes the cluster's CIDR to the bridge: what is not on any node must not go back to the host.
     let cluster = [node.cluster_ipv4.map(IpNet::V4), node.cluster_ipv6.map(IpNet::V6)];
     for net in cluster.into_iter().flatten().filter(|net| !pods.contains(&Some(*net))) {
-        dropped(PREFIX + u16::from(net.prefix_len()), to(net), DropReason::NoSuchNode);
+        dropped(PREFIX + u16::from(net.prefix_len()), to(Match::new(), net), DropReason::NoSuchNode);
     }
 
     if node.services.is_some() {
         for net in cluster.into_iter().flatten() {
-            let from_tunnel = to(net).subfield(fields::SOURCE, fields::source::TUNNEL);
+            let from_tunnel = to(Match::new(), net).subfield(fields::SOURCE, fields::source::TUNNEL);
             let cookie = Cookie::drop(DropReason::NotForThisNode);
             flows.push(flow(Table::Route, NOT_OUTSIDE, from_tunnel, cookie));
         }
@@ -82,7 +75,7 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
     }
 
     let gateways = [node.gateway_ipv4.map(IpAddr::V4), node.gateway_ipv6.map(IpAddr::V6)];
-    flows.extend(gateways.into_iter().flatten().map(|address| to_gateway(LOCAL, to(address))));
+    flows.extend(gateways.into_iter().flatten().map(|address| to_gateway(LOCAL, to(Match::new(), address))));
     for family in [Match::new().ipv4(), Match::new().ipv6()] {
         let from_pod = family.subfield(fields::SOURCE, fields::source::POD);
         flows.push(to_gateway(OUTSIDE, from_pod));
@@ -112,7 +105,7 @@ pub(super) fn port(port: &Port) -> Vec<Flow> {
     addresses
         .into_iter()
         .flatten()
-        .map(|address| deliver(LOCAL, to(address), cookie, port.mac, number, destination))
+        .map(|address| deliver(LOCAL, to(Match::new(), address), cookie, port.mac, number, destination))
         .collect()
 }
 
@@ -129,7 +122,7 @@ pub(super) fn remote(remote: &Remote) -> Vec<Flow> {
         .map(|&net| {
             let priority = PREFIX + u16::from(net.prefix_len());
             let destination = fields::destination::TUNNEL;
-            deliver(priority, to(net), cookie, ROUTER_MAC, remote.tunnel, destination)
+            deliver(priority, to(Match::new(), net), cookie, ROUTER_MAC, remote.tunnel, destination)
                 .actions([key.clone(), endpoint.clone()])
         })
         .collect()

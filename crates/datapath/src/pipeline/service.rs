@@ -28,7 +28,7 @@ use service::lb::{At, Frontend, Protocol, SetId, Target};
 pub use self::groups::{bucket_endpoint, group_id, hashes, recall};
 pub use self::set::{SetItems, set};
 
-use super::flow;
+use super::{flow, from, to};
 use crate::topology::{Node, ServiceNets, node_port_address};
 use crate::{Cookie, DropReason, Table, fields};
 
@@ -55,15 +55,16 @@ pub(super) fn node(node: &Node, nets: ServiceNets) -> Vec<Flow> {
     ];
     for net in [nets.ipv4.map(IpNet::V4), nets.ipv6.map(IpNet::V6)].into_iter().flatten() {
         for protocol in Protocol::ALL {
-            let matching = to(net).ip_proto(protocol.number());
+            let matching = to(Match::new(), net).ip_proto(protocol.number());
             flows.push(fixed(Table::Service, NOBODY, matching).goto_table(Table::Refuse.number()));
         }
         let cookie = Cookie::drop(DropReason::NoSuchService);
-        flows.push(flow(Table::Service, NOBODY - 10, to(net), cookie));
+        flows.push(flow(Table::Service, NOBODY - 10, to(Match::new(), net), cookie));
     }
     let pods = [node.pods_ipv4.map(IpNet::V4), node.pods_ipv6.map(IpNet::V6)];
     flows.extend(pods.into_iter().flatten().map(|net| {
-        fixed(Table::Service, OWN_ADDRESS, to(node_port_address(net))).goto_table(Table::NodePort.number())
+        fixed(Table::Service, OWN_ADDRESS, to(Match::new(), node_port_address(net)))
+            .goto_table(Table::NodePort.number())
     }));
     flows
 }
@@ -71,7 +72,7 @@ pub(super) fn node(node: &Node, nets: ServiceNets) -> Vec<Flow> {
 /// Pods reach node ports at the node's own addresses.
 #[must_use]
 pub fn node_address(address: IpAddr) -> Flow {
-    let matching = to(address).subfield(fields::SOURCE, fields::source::POD);
+    let matching = to(Match::new(), address).subfield(fields::SOURCE, fields::source::POD);
     flow(Table::Service, OWN_ADDRESS, matching, Cookie::fixed()).goto_table(Table::NodePort.number())
 }
 
@@ -79,7 +80,7 @@ pub fn node_address(address: IpAddr) -> Flow {
 #[must_use]
 pub fn frontend(frontend: &Frontend, target: &Target) -> Vec<Flow> {
     let (table, base) = match frontend.at {
-        At::Address(address) => (Table::Service, to(address)),
+        At::Address(address) => (Table::Service, to(Match::new(), address)),
         At::Node { ipv6: false } | At::StandIn { ipv6: false } => (Table::NodePort, Match::new().ipv4()),
         At::Node { ipv6: true } | At::StandIn { ipv6: true } => (Table::NodePort, Match::new().ipv6()),
     };
@@ -112,20 +113,6 @@ pub fn frontend(frontend: &Frontend, target: &Target) -> Vec<Flow> {
         flows.push(flow(table, NOT_ALLOWED, base, Cookie::drop(DropReason::SourceNotAllowed)));
     }
     flows
-}
-
-fn to(net: impl Into<IpNet>) -> Match {
-    match net.into() {
-        IpNet::V4(net) => Match::new().ipv4().ipv4_dst(net),
-        IpNet::V6(net) => Match::new().ipv6().ipv6_dst(net),
-    }
-}
-
-fn from(matching: Match, net: IpNet) -> Match {
-    match net {
-        IpNet::V4(net) => matching.ipv4_src(net),
-        IpNet::V6(net) => matching.ipv6_src(net),
-    }
 }
 
 fn to_port(matching: Match, protocol: Protocol, port: u16) -> Match {

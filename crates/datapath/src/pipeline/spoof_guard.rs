@@ -1,11 +1,9 @@
 //! A pod may send only its own MAC and addresses; the node, any but pods'.
 
-use std::net::IpAddr;
-
 use ipnet::{IpNet, Ipv6Net};
 use openflow::{Flow, Match, PortNo};
 
-use super::flow;
+use super::{flow, from};
 use crate::topology::{Node, Port, node_port_address};
 use crate::{Cookie, DropReason, Table};
 
@@ -39,10 +37,7 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
     // The host refuses connections to node ports from the address that it was sent them at.
     let pods = [node.pods_ipv4.map(IpNet::V4), node.pods_ipv6.map(IpNet::V6)];
     let stand_ins = pods.into_iter().flatten().filter(|_| node.services.is_some()).map(node_port_address);
-    flows.extend(stand_ins.map(|address| match address {
-        IpAddr::V4(address) => on(130, local().ipv4().ipv4_src(address)),
-        IpAddr::V6(address) => on(130, local().ipv6().ipv6_src(address)),
-    }));
+    flows.extend(stand_ins.map(|address| on(130, from(local(), address))));
     flows
 }
 
