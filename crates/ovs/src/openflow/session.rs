@@ -97,17 +97,7 @@ impl Session {
     /// # Errors
     /// As [`Session::request`].
     pub async fn configure(&self, config: SwitchConfig) -> Result<(), SessionError> {
-        let encoded = encode(&Message::SetConfig(config))?;
-        let sends = [|xid| with_xid(&encoded, xid)];
-        let mut batch = self.connection.batch(sends).await.map_err(refused)?;
-        self.barrier().await?;
-        match batch.errors().into_iter().next() {
-            None => Ok(()),
-            Some((_, frame)) => match decode(&frame)? {
-                Message::Error(error) => Err(SessionError::Refused(error.reason)),
-                _ => Err(SessionError::Unexpected { request: "a configuration" }),
-            },
-        }
+        self.tell([Message::SetConfig(config)]).await
     }
 
     /// Has the switch forget connections.
@@ -115,8 +105,14 @@ impl Session {
     /// # Errors
     /// As [`Session::request`]; what the switch forgot before stays forgotten.
     pub async fn forget(&self, connections: &[CtFlush]) -> Result<(), SessionError> {
+        self.tell(connections.iter().copied().map(Message::CtFlush)).await
+    }
+
+    /// Sends messages that have no reply, and returns when the switch has taken them, or refused the first of them that it
+    /// refuses.
+    async fn tell(&self, messages: impl IntoIterator<Item = Message>) -> Result<(), SessionError> {
         let encoded: Vec<_> =
-            connections.iter().map(|flush| encode(&Message::CtFlush(*flush))).collect::<Result<_, _>>()?;
+            messages.into_iter().map(|message| encode(&message)).collect::<Result<_, _>>()?;
         let sends = encoded.iter().map(|bytes| |xid| with_xid(bytes, xid));
         let mut batch = self.connection.batch(sends).await.map_err(refused)?;
         self.barrier().await?;
@@ -124,7 +120,7 @@ impl Session {
             None => Ok(()),
             Some((_, frame)) => match decode(&frame)? {
                 Message::Error(error) => Err(SessionError::Refused(error.reason)),
-                _ => Err(SessionError::Unexpected { request: "a request to forget connections" }),
+                _ => Err(SessionError::Unexpected { request: "a message without reply" }),
             },
         }
     }
