@@ -38,6 +38,7 @@ pub async fn watch(
     let configs = follow::<DeserializeGuard<VSwitchConfig>, _>(
         &client,
         Part::Nodes,
+        cached(),
         outlet(),
         |object| {
             let name = object.name_any();
@@ -55,6 +56,7 @@ pub async fn watch(
     let namespaces = follow::<NamespaceMeta, _>(
         &client,
         Part::Namespaces,
+        Config::default(),
         outlet(),
         |namespace| {
             ViewEvent::Namespace(
@@ -67,11 +69,13 @@ pub async fn watch(
     let policies = follow::<PolicyView, _>(
         &client,
         Part::Policies,
+        Config::default(),
         asked.policies.clone(),
         policy,
         ViewEvent::PolicyGone,
     );
-    let pods = follow::<PodView, _>(&client, Part::Pods, asked.pods.clone(), pod, ViewEvent::PodGone);
+    let pods =
+        follow::<PodView, _>(&client, Part::Pods, cached(), asked.pods.clone(), pod, ViewEvent::PodGone);
     let services = async {
         if let Some(node) = &proxy {
             watch_services(&client, &outlet, node).await;
@@ -83,7 +87,7 @@ pub async fn watch(
 /// What only a proxy of Services looks at.
 async fn watch_services(client: &Client, outlet: &impl Fn() -> Outlet, node: &str) {
     let own = Config::default().fields(&format!("metadata.name={node}"));
-    let zone = follow_some::<NodeMeta, _>(
+    let zone = follow::<NodeMeta, _>(
         client,
         Part::Zone,
         own,
@@ -91,8 +95,8 @@ async fn watch_services(client: &Client, outlet: &impl Fn() -> Outlet, node: &st
         |node| ViewEvent::Zone(node.into_zone()),
         |_| ViewEvent::Zone(None),
     );
-    let some = || Config::default().labels(proxy::LABELS).any_semantic();
-    let services = follow_some::<ServiceView, _>(
+    let some = || cached().labels(proxy::LABELS);
+    let services = follow::<ServiceView, _>(
         client,
         Part::Services,
         some(),
@@ -100,7 +104,7 @@ async fn watch_services(client: &Client, outlet: &impl Fn() -> Outlet, node: &st
         |service| ViewEvent::Service(reference(&service), Box::new(service.into_service())),
         ViewEvent::ServiceGone,
     );
-    let slices = follow_some::<SliceView, _>(
+    let slices = follow::<SliceView, _>(
         client,
         Part::Slices,
         some(),
@@ -124,28 +128,14 @@ fn reference<K: Resource>(object: &K) -> PodRef {
     PodRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
-/// Follows all objects of one kind.
-async fn follow<K, F>(
-    client: &Client,
-    part: Part,
-    outlet: Outlet,
-    present: F,
-    gone: impl Fn(PodRef) -> ViewEvent,
-) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    F: Fn(K) -> ViewEvent,
-{
-    let config = match part {
-        // Of what isolates there must be no older news after newer ones, not even from a server that lags behind.
-        Part::Policies | Part::Namespaces => Config::default(),
-        // From the API server's cache: a restart of the server is not followed by a storm on its store.
-        _ => Config::default().any_semantic(),
-    };
-    follow_some(client, part, config, outlet, present, gone).await;
+/// From the API server's cache: a restart of the server is not followed by a storm on its store. Not for policies and
+/// namespaces: of what isolates there must be no older news after newer ones, not even from a server that lags behind.
+fn cached() -> Config {
+    Config::default().any_semantic()
 }
 
 /// Follows one kind of object. A list that is repeated after a gap yields the changes since the one before.
-async fn follow_some<K, F>(
+async fn follow<K, F>(
     client: &Client,
     part: Part,
     config: Config,
