@@ -21,6 +21,10 @@ use crate::state::Owner;
 /// Services, and what the node does for them.
 pub struct Balancing {
     engine: Engine,
+    /// Something has come in since the last [`Self::compile`].
+    due: bool,
+    /// Something has been compiled.
+    begun: bool,
     /// Whether the datapath can translate SCTP.
     sctp: bool,
     /// Sets of SCTP, which may or may not be possible.
@@ -49,6 +53,8 @@ impl Balancing {
     pub fn new(node: &str) -> Self {
         Self {
             engine: Engine::new(node),
+            due: false,
+            begun: false,
             sctp: false,
             of_sctp: HashMap::new(),
             sets: 0,
@@ -61,18 +67,22 @@ impl Balancing {
         }
     }
 
-    /// What groups the switch has from an earlier daemon; to be told before the first [`Self::compile`].
+    /// What groups the switch has, from an earlier daemon: endpoints stay in their parts. Later it is nothing new.
     pub fn recall(&mut self, groups: &[Group]) {
-        self.engine.recall(pipeline::recall(groups));
+        if !self.begun {
+            self.engine.recall(pipeline::recall(groups));
+        }
     }
 
     /// This node's zone.
     pub fn zone(&mut self, zone: Option<&str>) {
+        self.due = true;
         self.engine.set_zone(zone);
     }
 
     /// Takes in a Service.
     pub fn service(&mut self, name: &Name, service: &spec::Service) {
+        self.due = true;
         self.served -= usize::from(self.engine.serves(name));
         self.engine.service(name, service);
         self.served += usize::from(self.engine.serves(name));
@@ -80,17 +90,20 @@ impl Balancing {
 
     /// A Service is gone.
     pub fn service_gone(&mut self, name: &Name) {
+        self.due = true;
         self.served -= usize::from(self.engine.serves(name));
         self.engine.service_gone(name);
     }
 
     /// Takes in an EndpointSlice.
     pub fn slice(&mut self, name: &Name, slice: &spec::Slice) {
+        self.due = true;
         self.engine.slice(&name.namespace, &name.name, slice);
     }
 
     /// An EndpointSlice is gone.
     pub fn slice_gone(&mut self, name: &Name) {
+        self.due = true;
         self.engine.slice_gone(&name.namespace, &name.name);
     }
 
@@ -149,6 +162,10 @@ impl Balancing {
                 put(store, groups, *id, pipeline::set(*id, set, sctp));
             }
         }
+        if !std::mem::take(&mut self.due) {
+            return;
+        }
+        self.begun = true;
         for change in self.engine.changes() {
             match change {
                 Change::Frontend(frontend, to) => {

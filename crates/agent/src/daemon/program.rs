@@ -82,6 +82,7 @@ impl Daemon {
         self.state.compile();
         let mut steps = self.state.steps();
         self.refused.clear();
+        let mut refusal = None;
         while !steps.is_empty() {
             let begun = Instant::now();
             match session.bundle(steps.iter().map(Step::message).collect()).await {
@@ -99,7 +100,7 @@ impl Daemon {
                     if let Step::Flow(change) = steps.remove(index) {
                         self.refuse(&change, &mut steps);
                     }
-                    self.refusal = Some(error.to_string());
+                    refusal = Some(error.to_string());
                 }
                 Err(error) => {
                     self.trouble("SwitchUnreachable", error.to_string());
@@ -107,9 +108,7 @@ impl Daemon {
                 }
             }
         }
-        if self.refused.is_empty() {
-            self.refusal = None;
-        }
+        self.refusal = refusal;
         self.checks.switch.met();
         if self.lock.is_none() {
             self.lock = Some(self.ovsdb.lock(ipam::keys::DAEMON_LOCK));
