@@ -139,17 +139,27 @@ mod tests {
         Some(answer)
     }
 
+    fn check(local_endpoints: usize) -> HealthCheck {
+        HealthCheck { service: Name { namespace: "shop".into(), name: "web".into() }, local_endpoints }
+    }
+
+    /// Serves this at a port that nobody else has; others may take one that was just free.
+    async fn served(checks: &mut HealthChecks, check: HealthCheck) -> u16 {
+        loop {
+            let free = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).await.unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            checks.serve(&BTreeMap::from([(port, check.clone())])).await;
+            if checks.running.contains_key(&port) {
+                return port;
+            }
+        }
+    }
+
     #[tokio::test]
     async fn what_is_wanted_is_served_and_nothing_else() {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let check = |local_endpoints| HealthCheck {
-            service: Name { namespace: "shop".into(), name: "web".into() },
-            local_endpoints,
-        };
         let mut checks = HealthChecks::default();
-        checks.serve(&BTreeMap::from([(port, check(2))])).await;
+        let port = served(&mut checks, check(2)).await;
         let answer = ask(port).await.unwrap();
         assert!(answer.starts_with("HTTP/1.0 200") && answer.contains("\"localEndpoints\":2"), "{answer}");
         assert!(answer.contains("x-load-balancing-endpoint-weight: 2"), "{answer}");
@@ -158,20 +168,26 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.0 503") && answer.contains("\"name\":\"web\""), "{answer}");
         checks.serve(&BTreeMap::new()).await;
         tokio::task::yield_now().await;
-        assert_eq!(ask(port).await, None);
+        assert!(ask(port).await.is_none_or(|answer| !answer.contains("localEndpoints")));
     }
 
     #[tokio::test]
-    async fn a_port_that_is_taken_is_tried_again() {
-        let taken = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).await.unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let service = Name { namespace: "shop".into(), name: "web".into() };
-        let wanted = BTreeMap::from([(port, HealthCheck { service, local_endpoints: 1 })]);
-        let mut checks = HealthChecks::default();
-        checks.serve(&wanted).await;
-        assert!(checks.running.is_empty() && checks.failure(port).is_some_and(|why| why.contains("in use")));
-        drop(taken);
-        checks.serve(&wanted).await;
-        assert!(checks.running.contains_key(&port) && checks.failed.is_empty());
+    async fn a_port_that_is_taken_is_said_and_tried_again() {
+        loop {
+            let mut checks = HealthChecks::default();
+            let taken = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).await.unwrap();
+            let port = taken.local_addr().unwrap().port();
+            let wanted = BTreeMap::from([(port, check(1))]);
+            checks.serve(&wanted).await;
+            assert!(checks.running.is_empty());
+            assert!(checks.failure(port).is_some_and(|why| why.contains("in use")));
+            drop(taken);
+            checks.serve(&wanted).await;
+            // Where somebody else was faster, with another port.
+            if checks.running.contains_key(&port) {
+                assert_eq!((checks.failure(port), checks.failed.len()), (None, 0));
+                return;
+            }
+        }
     }
 }
