@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use ops::reason;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
@@ -53,7 +54,7 @@ impl Elector {
                         told = Some(holder);
                     }
                 }
-                Err(error) => warn!(%error, lease = LEASE, "cannot take the lease"),
+                Err(error) => warn!(error = reason(&error), lease = LEASE, "cannot take the lease"),
             }
             sleep(RETRY).await;
         }

@@ -17,6 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt as _};
+use ops::reason;
 use policy::engine::Problem;
 use policy::spec::NetworkPolicySpec;
 use serde::Deserialize;
@@ -69,7 +70,7 @@ pub(crate) async fn report(client: Client, identity: &str) {
                     untold.remove(&(policy.namespace().unwrap_or_default(), policy.name_any()));
                 }
                 Some(Ok(watcher::Event::Init | watcher::Event::InitDone)) => {}
-                Some(Err(error)) => warn!(%error, "watching NetworkPolicies: will try again"),
+                Some(Err(error)) => warn!(error = reason(&error), "watching NetworkPolicies: will try again"),
                 None => return,
             },
             () = retry => retry_at = None,

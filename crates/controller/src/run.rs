@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStream};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
-use ops::Check;
+use ops::{Check, reason};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
@@ -102,7 +102,7 @@ async fn work(client: Client, options: &Options, check: &Check) -> Result<(), Ru
                         state.replace_nodes(all);
                     }
                 }
-                Some(Err(error)) => warn!(%error, "watching Nodes: will try again"),
+                Some(Err(error)) => warn!(error = reason(&error), "watching Nodes: will try again"),
                 None => return Err(RunError::WatchEnded("Nodes")),
             },
             event = configs.next() => match event {
@@ -113,7 +113,7 @@ async fn work(client: Client, options: &Options, check: &Check) -> Result<(), Ru
                     }
                 }
                 Some(Err(error)) => {
-                    warn!(%error, "watching VSwitchConfigs: will try again; is the CRD in deploy/crds installed?");
+                    warn!(error = reason(&error), "watching VSwitchConfigs: will try again; is the CRD in deploy/crds installed?");
                 }
                 None => return Err(RunError::WatchEnded("VSwitchConfigs")),
             },
@@ -248,7 +248,11 @@ impl State {
                     failed.insert(name);
                 }
                 Err(error) => {
-                    warn!(node = name, %error, "cannot write the VSwitchConfig: will try again");
+                    warn!(
+                        node = name,
+                        error = reason(&error),
+                        "cannot write the VSwitchConfig: will try again"
+                    );
                     failed.insert(name);
                 }
             }

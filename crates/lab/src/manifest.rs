@@ -13,6 +13,7 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use ops::reason;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,7 +38,7 @@ pub enum ManifestError {
         source: serde_json::Error,
     },
     /// The API has no such kind, or said no.
-    #[error("{object}: {source}")]
+    #[error("{object}: {}", reason(source.as_ref()))]
     Api {
         /// The object.
         object: String,

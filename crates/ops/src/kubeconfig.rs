@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::http::Uri;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use tracing::info;
 
 /// A connection on which nothing has come for this time is given up, and made anew. Watches are told something about once
 /// a minute (bookmarks); a connection whose other end has gone without a word, or whose own address has, is silent.
@@ -32,9 +34,35 @@ pub async fn client(kubeconfig: Option<&Path>, server: Option<&str>) -> anyhow::
         config.cluster_url = server
             .parse()
             .ok()
-            .filter(|url: &axum::http::Uri| url.scheme().is_some() && url.host().is_some())
+            .filter(usable)
             .with_context(|| format!("--kubernetes-api {server:?}: write https://HOST:PORT"))?;
     }
     config.read_timeout = Some(SILENCE);
+    info!(address = %config.cluster_url, "using the Kubernetes API");
     kube::Client::try_from(config).context("cannot make a Kubernetes client")
+}
+
+/// `Uri` takes any scheme, and a port that is no number of a port it leaves out.
+fn usable(url: &Uri) -> bool {
+    let port = |authority: &str| authority.rsplit_once(':').is_none_or(|(_, port)| port.ends_with(']'));
+    matches!(url.scheme_str(), Some("http" | "https"))
+        && url.host().is_some_and(|host| !host.is_empty())
+        && (url.port().is_some() || url.authority().is_some_and(|all| port(all.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_cannot_be_the_apis() {
+        let usable = |text: &str| text.parse().is_ok_and(|url| usable(&url));
+        for good in ["https://api:6443", "https://10.0.0.1", "http://[fd00::1]:8080", "https://[fd00::1]"] {
+            assert!(usable(good), "{good}");
+        }
+        for bad in ["api", "api:6443", "ftp://api:6443", "https://", "https://api:99999", "https://api:", ""]
+        {
+            assert!(!usable(bad), "{bad}");
+        }
+    }
 }

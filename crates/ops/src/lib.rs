@@ -9,6 +9,7 @@
 mod health;
 mod kubeconfig;
 mod logs;
+mod reason;
 mod serve;
 mod signals;
 
@@ -16,5 +17,6 @@ pub use axum::Router;
 pub use health::{Check, Health};
 pub use kubeconfig::client;
 pub use logs::{LogFormat, init_logs};
+pub use reason::reason;
 pub use serve::{Listener, serve};
 pub use signals::terminated;

@@ -15,6 +15,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{Config, Event};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use ops::reason;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tracing::{debug, warn};
@@ -184,7 +185,8 @@ async fn follow<K, F>(
             }
             Err(error) => {
                 warn!(
-                    kind = part.kinds(), %error,
+                    kind = part.kinds(),
+                    error = reason(&error),
                     "watching the Kubernetes API: will try again; what is programmed stays"
                 );
             }
