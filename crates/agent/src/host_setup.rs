@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use host::Netlink;
 use ipnet::IpNet;
-use tracing::{debug, info};
+use tracing::debug;
 
 use api::{NodeConfig, OverlayType};
 
@@ -106,7 +106,6 @@ pub fn apply(plan: &HostPlan) -> host::Result<()> {
     addresses(plan, &mut netlink, link.index)?;
     routes::apply(plan, &mut netlink, link.index)?;
     host::nft::apply(&ruleset::ruleset(plan))?;
-    info!(bridge = plan.bridge, families = ?plan.families, "host side of the bridge is set up");
     Ok(())
 }
 

@@ -114,6 +114,9 @@ impl Daemon {
         let wanted = plan.clone();
         match tokio::task::spawn_blocking(move || host_setup::apply(&wanted)).await? {
             Ok(()) => {
+                if self.host_done.as_ref() != Some(&plan) {
+                    info!(bridge = plan.bridge, families = ?plan.families, "host side of the bridge is set up");
+                }
                 self.host_done = Some(plan);
                 self.host_due = false;
                 Ok(true)
