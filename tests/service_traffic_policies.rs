@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use host::Netns;
@@ -108,6 +108,18 @@ fn local_clients_keep_their_address_and_nodes_without_endpoints_take_none() {
     lab.until("the first node to be healthy again", || health(0) == says(200, 1));
     lab.apply(&service("near", &at_node_port(31_001)));
     lab.until("nobody to be asked", || health(0) == [None, None] && health(1) == [None, None]);
+    // Somebody else has the port of one node: it is said, and load balancers do not send there.
+    let taken = nodes[1].netns.run(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, 32_100))).unwrap().unwrap();
+    lab.apply(&service("near", &and(at_node_port(31_001), &local)));
+    lab.until("the first node to be asked again", || health(0) == says(200, 1));
+    let problem = "default/near: spec.healthCheckNodePort: 32100 cannot be opened on node-2";
+    let said = || lab.inspect(&["service", "list"]);
+    lab.until("it to be said", || said().contains(problem));
+    assert!(!said().contains("opened on node-1"), "{}", said());
+    drop(taken);
+    api.set_pod_ready("default", "near", false);
+    lab.until("the second node to answer", || health(1) == says(503, 0));
+    assert!(!said().contains(problem), "{}", said());
 }
 
 #[test]

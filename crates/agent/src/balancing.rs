@@ -221,7 +221,7 @@ impl Balancing {
             problems.insert(what);
         }
         for new in problems.difference(&self.problems) {
-            warn!("{new}; it counts as if it were not there");
+            warn!("{new}; until then it is left out");
         }
         self.problems = problems;
     }

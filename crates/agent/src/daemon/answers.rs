@@ -38,9 +38,27 @@ impl Daemon {
         ServicesSnapshot {
             node: self.state.node().to_owned(),
             names: balancing.map(Balancing::names),
-            problems: balancing.map(Balancing::wrong).unwrap_or_default(),
+            problems: balancing.map(|balancing| self.all_problems(balancing)).unwrap_or_default(),
             tracks_sctp: self.sctp_known(),
         }
+    }
+
+    /// What is wrong in objects, and health-check node ports that this node cannot open.
+    fn all_problems(&self, balancing: &Balancing) -> Vec<Problem> {
+        let unopened = balancing.checks().iter().filter_map(|(port, check)| {
+            let why = self.health_checks.failure(*port)?;
+            let node = self.state.node();
+            Some(Problem {
+                namespace: check.service.namespace.to_string(),
+                service: check.service.name.to_string(),
+                slice: None,
+                path: "spec.healthCheckNodePort".to_owned(),
+                message: format!(
+                    "{port} cannot be opened on {node}, to which load balancers will not send: {why}"
+                ),
+            })
+        });
+        balancing.wrong().into_iter().chain(unopened).collect()
     }
 
     fn service(&self, name: &Name) -> ServiceSnapshot {

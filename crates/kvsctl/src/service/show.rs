@@ -119,7 +119,10 @@ fn port(port: &MergedPort<'_>, nodes: usize, served: bool) -> Vec<String> {
     if endpoints.is_empty() {
         lines.push(format!(
             "  {}",
-            yellow("no endpoints: does the selector match pods that run, and do they have the targetPort?")
+            yellow(
+                "no endpoints: does the selector match pods that run, and do they have the targetPort? Without a \
+                 selector: is there an EndpointSlice with the label kubernetes.io/service-name?"
+            )
         ));
     } else {
         let mut table = vec![header(&["  ENDPOINT", "NODE", "STATE", "TARGET", "CONNECTIONS"])];
