@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use host::sysctl::Sysctls;
 use kube::Client;
 use openflow::FlowKey;
 use ops::{Check, Health};
@@ -65,6 +66,8 @@ pub struct Options {
     pub datapath: Option<Datapath>,
     /// The bridge as proxy of Services; `None`: it is none.
     pub proxy: Option<Services>,
+    /// Where sysctls can be written.
+    pub sysctls: Sysctls,
     /// What is installed for the container runtime.
     pub install: InstallOptions,
     /// Time between audits of the switch.

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use host::Netlink;
+use host::sysctl::Sysctls;
 use ipnet::IpNet;
 use tracing::debug;
 
@@ -95,11 +96,11 @@ pub fn gateway(pods: IpNet) -> Option<IpAddr> {
 ///
 /// # Errors
 /// The first thing that the kernel or `nft` refuses, with what to look at.
-pub fn apply(plan: &HostPlan) -> host::Result<()> {
+pub fn apply(plan: &HostPlan, sysctls: &Sysctls) -> host::Result<()> {
     let mut netlink = Netlink::open()?;
-    forwarding(plan, &mut netlink)?;
+    forwarding(plan, sysctls, &mut netlink)?;
     let link = netlink.link(plan.bridge.as_str())?;
-    sources(plan)?;
+    sources(plan, sysctls)?;
     if !link.up {
         netlink.set_up(link.index, true)?;
     }
@@ -126,32 +127,32 @@ fn addresses(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<
     Ok(())
 }
 
-fn forwarding(plan: &HostPlan, netlink: &mut Netlink) -> host::Result<()> {
+fn forwarding(plan: &HostPlan, sysctls: &Sysctls, netlink: &mut Netlink) -> host::Result<()> {
     if plan.families.iter().any(|f| f.cluster.addr().is_ipv4()) {
-        host::sysctl::write("net/ipv4/ip_forward", "1")?;
+        sysctls.write("net/ipv4/ip_forward", "1")?;
     }
     if plan.families.iter().any(|f| f.cluster.addr().is_ipv6()) {
         // A forwarding host ignores router advertisements unless told not to: keep the default routes it has.
         let ours = |name: &str| name == plan.bridge || name.starts_with("kvs");
         for link in netlink.links()?.into_iter().filter(|link| !ours(&link.name)) {
             let key = format!("net/ipv6/conf/{}/accept_ra", link.name);
-            if host::sysctl::read(&key).is_ok_and(|value| value == "1") {
-                host::sysctl::write_if_there(&key, "2")?;
+            if sysctls.read(&key).is_ok_and(|value| value == "1") {
+                sysctls.write_if_there(&key, "2")?;
             }
         }
-        host::sysctl::write("net/ipv6/conf/all/forwarding", "1")?;
+        sysctls.write("net/ipv6/conf/all/forwarding", "1")?;
     }
     Ok(())
 }
 
 /// Has the kernel take from the bridge what it would take for forged: answers whose sources are routed elsewhere (load
 /// balancers' addresses). Of reverse path filters, the higher of an interface's value and that of all counts.
-fn sources(plan: &HostPlan) -> host::Result<()> {
+fn sources(plan: &HostPlan, sysctls: &Sysctls) -> host::Result<()> {
     let key = |link: &str| format!("net/ipv4/conf/{link}/rp_filter");
-    let strict = |link: &str| host::sysctl::read(&key(link)).is_ok_and(|value| value == "1");
+    let strict = |link: &str| sysctls.read(&key(link)).is_ok_and(|value| value == "1");
     let ipv4 = plan.families.iter().any(|f| f.cluster.addr().is_ipv4());
     if plan.services.is_some() && ipv4 && (strict(&plan.bridge) || strict("all")) {
-        host::sysctl::write(&key(&plan.bridge), "2")?;
+        sysctls.write(&key(&plan.bridge), "2")?;
     }
     Ok(())
 }

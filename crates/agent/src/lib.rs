@@ -37,6 +37,7 @@ pub mod view;
 
 pub use bridge::Datapath;
 pub use daemon::{DaemonError, Options, run};
+pub use host::sysctl::Sysctls;
 pub use host_setup::Services;
 pub use install::InstallOptions;
 pub use metrics::Metrics;

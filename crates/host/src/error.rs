@@ -166,7 +166,10 @@ fn hint(error: &io::Error) -> &'static str {
             "; this needs CAP_NET_ADMIN, and CAP_SYS_ADMIN to enter a namespace: run as root, or as a privileged \
              container"
         }
-        Some(Errno::ROFS) => "; the file system is mounted read-only here: the container must be privileged",
+        Some(Errno::ROFS) => {
+            "; the file system is mounted read-only here: mount /proc/sys/net elsewhere in the container (k-vswitchd: \
+             --sysctl-dir), or make it a privileged one"
+        }
         Some(Errno::OPNOTSUPP) => {
             "; this kernel lacks the feature or its module (veth, bridge, nf_tables): look at `modprobe` and `dmesg`"
         }

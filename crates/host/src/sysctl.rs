@@ -6,32 +6,92 @@ use std::{fs, io, path::PathBuf};
 
 use crate::{Error, Result};
 
+/// The folder that sysctls are files in. Containers have `/proc/sys` read-only, unless they are privileged; what they may
+/// write is mounted elsewhere in them.
+#[derive(Clone, Debug)]
+pub struct Sysctls(PathBuf);
+
+impl Default for Sysctls {
+    fn default() -> Self {
+        Self::at("/proc/sys")
+    }
+}
+
+impl Sysctls {
+    /// Those in a folder that is, or looks like, `/proc/sys`.
+    #[must_use]
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// As [`write()`].
+    ///
+    /// # Errors
+    /// As [`write()`].
+    pub fn write(&self, key: &str, value: &str) -> Result<()> {
+        let path = self.path(key)?;
+        fs::write(&path, value).map_err(|source| Error::File { action: "write", path, source })?;
+        let found = self.read(key)?;
+        if words(&found).eq(words(value)) {
+            Ok(())
+        } else {
+            Err(Error::SysctlIgnored { key: key.to_owned(), wanted: value.to_owned(), found })
+        }
+    }
+
+    /// As [`write_if_there`].
+    ///
+    /// # Errors
+    /// As [`write_if_there`].
+    pub fn write_if_there(&self, key: &str, value: &str) -> Result<bool> {
+        match self.write(key, value) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&self, key: &str) -> Result<String> {
+        let path = self.path(key)?;
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.trim_end().to_owned()),
+            Err(source) => Err(Error::File { action: "read", path, source }),
+        }
+    }
+
+    fn path(&self, key: &str) -> Result<PathBuf> {
+        let path = self.0.join(key);
+        if key.is_empty()
+            || key.starts_with('/')
+            || key.split('/').any(|part| part.is_empty() || part.starts_with('.'))
+        {
+            let source =
+                io::Error::new(io::ErrorKind::InvalidInput, "a sysctl is named like net/ipv4/ip_forward");
+            return Err(Error::File { action: "find the sysctl", path, source });
+        }
+        Ok(path)
+    }
+}
+
 /// Sets a sysctl and checks that it took.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be written ([`Error::is_not_found`] if the kernel does not have it),
 /// [`Error::SysctlIgnored`] if another value is there afterwards.
 pub fn write(key: &str, value: &str) -> Result<()> {
-    let path = path(key)?;
-    fs::write(&path, value).map_err(|source| Error::File { action: "write", path, source })?;
-    let found = read(key)?;
-    if words(&found).eq(words(value)) {
-        Ok(())
-    } else {
-        Err(Error::SysctlIgnored { key: key.to_owned(), wanted: value.to_owned(), found })
-    }
+    Sysctls::default().write(key, value)
 }
 
 /// Sets a sysctl if the kernel has it; `false` if it has not (IPv6 switched off, a module not loaded).
 ///
 /// # Errors
-/// As [`write`], but for a missing key.
+/// As [`write()`], but for a missing key.
 pub fn write_if_there(key: &str, value: &str) -> Result<bool> {
-    match write(key, value) {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
+    Sysctls::default().write_if_there(key, value)
 }
 
 /// Reads a sysctl, without the trailing line break.
@@ -39,24 +99,7 @@ pub fn write_if_there(key: &str, value: &str) -> Result<bool> {
 /// # Errors
 /// [`Error::File`].
 pub fn read(key: &str) -> Result<String> {
-    let path = path(key)?;
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim_end().to_owned()),
-        Err(source) => Err(Error::File { action: "read", path, source }),
-    }
-}
-
-fn path(key: &str) -> Result<PathBuf> {
-    let path = PathBuf::from("/proc/sys").join(key);
-    if key.is_empty()
-        || key.starts_with('/')
-        || key.split('/').any(|part| part.is_empty() || part.starts_with('.'))
-    {
-        let source =
-            io::Error::new(io::ErrorKind::InvalidInput, "a sysctl is named like net/ipv4/ip_forward");
-        return Err(Error::File { action: "find the sysctl", path, source });
-    }
-    Ok(path)
+    Sysctls::default().read(key)
 }
 
 /// Values of several words come back separated by tabs.
@@ -79,6 +122,16 @@ mod tests {
     fn a_missing_key_is_not_found() {
         assert!(read("net/ipv4/kvst_no_such").unwrap_err().is_not_found());
         assert!(!write_if_there("net/ipv4/kvst_no_such", "1").unwrap());
+    }
+
+    #[test]
+    fn they_may_be_in_another_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("net")).unwrap();
+        fs::write(folder.path().join("net/key"), "0\n").unwrap();
+        let sysctls = Sysctls::at(folder.path());
+        sysctls.write("net/key", "1").unwrap();
+        assert_eq!(sysctls.read("net/key").unwrap(), "1");
     }
 
     #[test]

@@ -50,7 +50,7 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = ops::arguments();
     ops::init_logs(arguments.log_format, &arguments.log)?;
     let client = ops::client(arguments.kubeconfig.as_deref(), arguments.kubernetes_api.as_deref()).await?;
     let identity = match arguments.identity {

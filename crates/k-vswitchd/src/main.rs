@@ -45,6 +45,9 @@ struct Arguments {
     /// CIDRs of the node's addresses that have node ports, separated by commas; all of its addresses without it
     #[arg(long, env = "NODEPORT_ADDRESSES", value_delimiter = ',')]
     nodeport_addresses: Vec<IpNet>,
+    /// Where the host's sysctls can be written, if not in /proc/sys, which containers have read-only
+    #[arg(long, env = "SYSCTL_DIR", default_value = "/proc/sys")]
+    sysctl_dir: PathBuf,
     /// The CNI plugin to install
     #[arg(long, env = "CNI_PLUGIN", default_value = "/usr/bin/k-vswitch-cni")]
     cni_plugin: PathBuf,
@@ -93,7 +96,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = ops::arguments();
     ops::init_logs(arguments.log_format, &arguments.log)?;
     let socket = match (arguments.cni_ovsdb_socket, &arguments.ovsdb) {
         (Some(path), _) => path,
@@ -116,6 +119,7 @@ async fn main() -> anyhow::Result<()> {
             DatapathChoice::System => Some(Datapath::System),
             DatapathChoice::Netdev => Some(Datapath::Netdev),
         },
+        sysctls: agent::Sysctls::at(arguments.sysctl_dir),
         install: InstallOptions {
             plugin: arguments.cni_plugin,
             bin_dir: arguments.cni_bin_dir,

@@ -6,6 +6,7 @@
 //!
 //! A program that has more to tell adds routes of its own to [`serve`].
 
+mod arguments;
 mod health;
 mod kubeconfig;
 mod logs;
@@ -13,6 +14,7 @@ mod reason;
 mod serve;
 mod signals;
 
+pub use arguments::arguments;
 pub use axum::Router;
 pub use health::{Check, Health};
 pub use kubeconfig::client;

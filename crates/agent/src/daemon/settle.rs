@@ -111,8 +111,8 @@ impl Daemon {
         if self.session.is_none() {
             return Ok(false);
         }
-        let wanted = plan.clone();
-        match tokio::task::spawn_blocking(move || host_setup::apply(&wanted)).await? {
+        let (wanted, sysctls) = (plan.clone(), self.options.sysctls.clone());
+        match tokio::task::spawn_blocking(move || host_setup::apply(&wanted, &sysctls)).await? {
             Ok(()) => {
                 if self.host_done.as_ref() != Some(&plan) {
                     info!(bridge = plan.bridge, families = ?plan.families, "host side of the bridge is set up");

@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 
 use agent::host_setup::{self, Services};
 use agent::published::{self, Changes, NodePort, Published};
-use host::sysctl;
+use host::sysctl::{self, Sysctls};
 use service::lb::{External, Protocol};
 
 use world::{Bridge, FAMILIES, IPV4, IPV6, Server, World, failure, ip, run};
@@ -288,5 +288,5 @@ fn nothing_is_left_of_services_that_are_turned_off() {
         assert_eq!(refused, ErrorKind::ConnectionRefused, "the node itself does not listen there");
     }
     // And a plan without them does not mind that there never were any.
-    world.on_node(|| host_setup::apply(&world.plan(None))).unwrap();
+    world.on_node(|| host_setup::apply(&world.plan(None), &Sysctls::default())).unwrap();
 }

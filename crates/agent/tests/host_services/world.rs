@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use agent::host_setup::{self, HostPlan, Services};
 use api::{NodeConfig, OverlayType};
 use datapath::topology::{HOST_ROUTER_IPV4, HOST_ROUTER_IPV6, REFUSED_MAC, ROUTER_IPV6};
+use host::sysctl::Sysctls;
 use host::{Netlink, Netns};
 use openflow::MacAddr;
 use service::lb::Protocol;
@@ -173,7 +174,7 @@ impl World {
     /// Sets the host's side up.
     pub fn set_up(&self, services: Option<Services>) {
         let plan = self.plan(services);
-        self.on_node(|| host_setup::apply(&plan)).unwrap();
+        self.on_node(|| host_setup::apply(&plan, &Sysctls::default())).unwrap();
         // What stands for the bridge here has one MAC only.
         let mac = MacAddr(Netlink::open_in(&self.bridge).unwrap().link("host").unwrap().mac.unwrap());
         for router in [ROUTER_IPV6, HOST_ROUTER_IPV6] {
