@@ -26,7 +26,9 @@ const SIZES: [usize; 3] = [1, 1_000, 10_000];
 /// Changes of an endpoint; kube-proxy carries one out per second at most.
 const CHANGES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(300);
-const CHANGE_PATIENCE: Duration = Duration::from_secs(60);
+const CHANGE_PATIENCE: Duration = Duration::from_secs(180);
+/// It has come to rest when it used less than a tenth of this time on a processor, in this time.
+const REST: Duration = Duration::from_secs(3);
 const SERVICES: Gvr<'_> = Gvr::core("services");
 const SLICES: Gvr<'_> = Gvr::new("discovery.k8s.io", "v1", "endpointslices");
 
@@ -92,8 +94,7 @@ fn one(program: &Path, services: usize, connections: usize) -> anyhow::Result<Fi
         std::thread::sleep(Duration::from_millis(20));
     }
     let sync_s = begin.elapsed().as_secs_f64();
-    // Until it has come to rest.
-    std::thread::sleep(Duration::from_secs(3));
+    proxy.rest()?;
     let resident_mib = proxy.memory()?;
     let (service, direct, of_direct) = connections::beside(&client, services, connections)?;
     let summary = match node.changes(&api.handle, services) {
@@ -292,6 +293,28 @@ impl Drop for Node {
 struct Proxy(Child);
 
 impl Proxy {
+    /// Waits until it has nothing more to do: after the first rules it goes over all of them again.
+    fn rest(&self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let before = self.busy()?;
+            std::thread::sleep(REST);
+            if self.busy()? - before < REST.as_secs_f64() / 10.0 {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("kube-proxy has not come to rest in {} s", PATIENCE.as_secs())
+    }
+
+    /// Seconds on a processor, its children's (nft) included: fields 14 to 17 of proc_pid_stat(5).
+    fn busy(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("no stat")?;
+        let ticks = fields.split_whitespace().skip(11).take(4).map(str::parse::<f64>);
+        let ticks: f64 = ticks.collect::<Result<Vec<_>, _>>()?.iter().sum();
+        Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
+    }
+
     /// Resident memory, MiB.
     fn memory(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;

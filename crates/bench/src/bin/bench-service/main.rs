@@ -41,6 +41,9 @@ struct Arguments {
     /// Connections of each kind
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
+    /// Measure this part alone
+    #[arg(long, value_parser = ["from-nothing", "changes", "connections", "kube-proxy"])]
+    only: Option<String>,
     /// kube-proxy, to be measured beside
     #[arg(long, env = "KUBE_PROXY")]
     kube_proxy: Option<PathBuf>,
@@ -74,14 +77,21 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             anyhow::bail!("KUBE_PROXY is not set: give it the path of a kube-proxy to have it measured too")
         }
     };
-    let parts: [(&str, anyhow::Result<()>); 4] = [
-        ("from nothing", compile_all(&mut report)),
-        ("changes", runtime.block_on(change::measure(&mut report, arguments.changes))),
-        ("connections", runtime.block_on(connections::measure(&mut report, arguments.connections))),
-        ("kube-proxy", beside(&mut report)),
+    type Part<'a> = (&'static str, Box<dyn Fn(&mut Report) -> anyhow::Result<()> + 'a>);
+    let parts: [Part<'_>; 4] = [
+        ("from-nothing", Box::new(compile_all)),
+        ("changes", Box::new(|report| runtime.block_on(change::measure(report, arguments.changes)))),
+        (
+            "connections",
+            Box::new(|report| runtime.block_on(connections::measure(report, arguments.connections))),
+        ),
+        ("kube-proxy", Box::new(beside)),
     ];
-    for (what, result) in parts {
-        if let Err(error) = result {
+    for (what, measure) in parts {
+        if arguments.only.as_ref().is_some_and(|only| only != what) {
+            continue;
+        }
+        if let Err(error) = measure(&mut report) {
             println!("\n  not measured: {what}: {error:#}");
             report.skip(format!("{what}: {error:#}"));
         }
