@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-kernel lint bench-cni bench-policy bench-service clean
+.PHONY: help deps build image kube demo test test-kernel lint bench-cni bench-policy bench-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -11,6 +11,12 @@ deps: ## install the Debian packages that are missing
 
 build: deps ## build the programs into target/dist
 	@scripts/build
+
+image: build ## the container image, without a container engine, in target/image
+	@scripts/image
+
+kube: ## build a real Kubernetes from its Go modules, for kvsctl lab up --api kubernetes
+	@scripts/kube
 
 demo: build ## a three-node cluster in network namespaces: every pod reaches everything, over VXLAN and GRE
 	@target/dist/kvsctl lab demo

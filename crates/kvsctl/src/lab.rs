@@ -84,6 +84,12 @@ enum Command {
     /// The process behind a lab
     #[command(hide = true)]
     Supervise,
+    /// The first process of a machine in a lab
+    #[command(hide = true)]
+    Machine {
+        /// File that says what the machine has on its disk
+        disk: PathBuf,
+    },
 }
 
 /// What a lab is to be.
@@ -98,8 +104,9 @@ struct Up {
     /// Address families of pods and Services, the preferred one first
     #[arg(long, default_value = "ipv4,ipv6")]
     families: Families,
-    /// The Kubernetes API: embedded, or the kubeconfig of a real one
-    #[arg(long, default_value = "embedded", value_name = "embedded|KUBECONFIG")]
+    /// The Kubernetes API: embedded; or kubernetes, a whole real one in the lab (see `make kube`); or the kubeconfig of one
+    /// that is elsewhere
+    #[arg(long, default_value = "embedded", value_name = "embedded|kubernetes|KUBECONFIG")]
     api: ApiSource,
     /// Datapath of the nodes' switches: auto, system or netdev
     #[arg(long, default_value = "auto")]
@@ -133,6 +140,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Matrix(what) => matrix::run(&common, &what)?,
         Command::Demo(what) => demo::run(&common, &what)?,
         Command::Supervise => lifecycle::supervise(&common)?,
+        Command::Machine { disk } => lifecycle::machine(&disk)?,
     }
     Ok(ExitCode::SUCCESS)
 }

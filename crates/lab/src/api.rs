@@ -18,6 +18,9 @@ use crate::netns::{self, EnterError};
 use crate::plan;
 use crate::spec::ApiSource;
 
+/// How long the way into the lab may take.
+const CONNECT: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Why there is no API.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -69,9 +72,35 @@ impl ApiEndpoint {
     /// [`ApiError`].
     pub async fn start(source: &ApiSource, layout: &Layout) -> Result<Self, ApiError> {
         match source {
-            ApiSource::Embedded => Self::embedded(layout).await,
+            // A whole Kubernetes brings its own.
+            ApiSource::Embedded | ApiSource::Kubernetes => Self::embedded(layout).await,
             ApiSource::Kubeconfig(path) => Self::external(layout, path).await,
         }
+    }
+
+    /// One that somebody else runs inside the lab.
+    pub(crate) const fn new(client: Client, url: String, tasks: JoinSet<()>) -> Self {
+        Self { client, url, _tasks: tasks }
+    }
+
+    /// A port on loopback for people, that leads to the API inside the lab.
+    pub(crate) async fn forward_from_loopback(layout: &Layout) -> Result<(u16, JoinSet<()>), ApiError> {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listen = |source| ApiError::Listen { address: loopback, source };
+        let listener = TcpListener::bind(loopback).await.map_err(listen)?;
+        let port = listener.local_addr().map_err(listen)?.port();
+        let place = layout.netns(&Place::ControlPlane);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(forward(listener, move || {
+            let place = place.clone();
+            async move {
+                let connect = || std::net::TcpStream::connect_timeout(&inside(), CONNECT);
+                let opened = netns::within(&place, connect).await.map_err(io::Error::other)??;
+                opened.set_nonblocking(true)?;
+                TcpStream::from_std(opened)
+            }
+        }));
+        Ok((port, tasks))
     }
 
     async fn embedded(layout: &Layout) -> Result<Self, ApiError> {
@@ -123,7 +152,8 @@ impl ApiEndpoint {
 
         let listener = listen_inside(layout).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(forward(listener, format!("{host}:{port}")));
+        let server = format!("{host}:{port}");
+        tasks.spawn(forward(listener, move || TcpStream::connect(server.clone())));
         let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
             .await
             .map_err(|error| unusable(error.to_string()))?;
@@ -147,20 +177,24 @@ async fn listen_inside(layout: &Layout) -> Result<TcpListener, ApiError> {
     opened.await?.map_err(|source| ApiError::Listen { address: inside(), source })
 }
 
-/// Copies bytes between programs inside the lab and a server outside of it.
-async fn forward(listener: TcpListener, server: String) {
+/// Copies bytes between whoever connects to the listener and a server.
+async fn forward<C, F>(listener: TcpListener, connect: C)
+where
+    C: Fn() -> F,
+    F: Future<Output = io::Result<TcpStream>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
-        let Ok((mut inner, _)) = listener.accept().await else {
+        let Ok((mut client, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        let server = server.clone();
+        let connecting = connect();
         connections.spawn(async move {
-            match TcpStream::connect(&server).await {
+            match connecting.await {
                 // Either side may go away at any time; the other one notices.
-                Ok(mut outer) => drop(tokio::io::copy_bidirectional(&mut inner, &mut outer).await),
-                Err(error) => tracing::warn!(%error, server, "the API cannot be reached"),
+                Ok(mut server) => drop(tokio::io::copy_bidirectional(&mut client, &mut server).await),
+                Err(error) => tracing::warn!(%error, "the API cannot be reached"),
             }
         });
         while connections.try_join_next().is_some() {}

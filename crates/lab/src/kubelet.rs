@@ -10,7 +10,7 @@ mod registry;
 mod status;
 
 pub use node::{LabNode, register, watch_readiness};
-pub use registry::{PodPlace, Registry};
+pub use registry::{Entry, PodPlace, Registry};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -11,6 +11,7 @@
 //!   running, [`netns`] does things inside a namespace.
 //! - What Kubernetes brings: [`api`], embedded or real; [`cluster`], the controllers of a control plane; [`kubelet`], the
 //!   life of pods, through [`runtime`], a container runtime's side of CNI.
+//! - A real Kubernetes instead of all that: [`real`].
 //! - What pods run: [`serve`]. Asking them: [`probe`], with [`sctp`] for kernels without SCTP sockets.
 //! - Holding it together: [`supervisor`], one process per lab. Using it: [`client`] and [`protocol`], [`manifest`].
 //!   Removing it: [`sweep`].
@@ -38,6 +39,7 @@ pub mod probe;
 pub mod program;
 pub mod protocol;
 mod raw;
+pub mod real;
 pub mod runtime;
 pub mod sctp;
 pub mod serve;

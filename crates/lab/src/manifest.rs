@@ -7,7 +7,7 @@
 mod merge;
 mod read;
 
-pub use read::{ReadError, read};
+pub use read::{ReadError, documents, read};
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};

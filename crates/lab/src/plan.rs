@@ -34,8 +34,8 @@ pub const API_PORT: u16 = 6443;
 /// Prefix lengths of the underlay.
 const UNDERLAY_PREFIX: (u8, u8) = (24, 64);
 
-/// Prefix lengths of a node's pod CIDRs.
-const NODE_PREFIX: (u8, u8) = (24, 64);
+/// Prefix lengths of a node's pod CIDRs, IPv4 and IPv6.
+pub const NODE_PREFIX: (u8, u8) = (24, 64);
 
 const PODS_IPV4: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 0);
 const PODS_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0, 0, 0, 0);
@@ -114,6 +114,12 @@ pub fn service_cidrs(families: &Families) -> Vec<IpNet> {
             Family::Ipv6 => IpNet::V6(Ipv6Net::new_assert(SERVICES_IPV6, 112)),
         })
         .collect()
+}
+
+/// Address of the cluster's name server: the tenth of the preferred network of Services, as everywhere.
+#[must_use]
+pub fn name_server(families: &Families) -> Option<IpAddr> {
+    service_cidrs(families).first()?.hosts().nth(9)
 }
 
 /// The pod networks that node `index` gets, one per family.

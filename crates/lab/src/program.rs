@@ -36,15 +36,32 @@ pub struct ProgramSpec {
     pub args: Vec<OsString>,
     /// Environment variables besides the inherited ones.
     pub envs: Vec<(String, OsString)>,
-    /// File of the network namespace it runs in.
-    pub netns: PathBuf,
+    /// Where it runs.
+    pub site: Site,
     /// File that its output is appended to.
     pub log: PathBuf,
+}
+
+/// Where a program runs.
+#[derive(Debug, Clone)]
+pub enum Site {
+    /// In the network namespace of this file, and otherwise on the machine at hand.
+    Netns(PathBuf),
+    /// As the first process of a machine of its own in this network namespace.
+    First(PathBuf),
+    /// On the machine whose first process this is the state of.
+    Machine(watch::Receiver<ProgramState>),
 }
 
 /// Why a program did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
+    /// The machine is switched off.
+    #[error("cannot start {0}: its machine is off")]
+    Off(String),
+    /// The machine cannot be entered.
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
     /// The namespace is gone.
     #[error(transparent)]
     Enter(#[from] netns::EnterError),
@@ -260,29 +277,51 @@ impl Keeper {
 }
 
 async fn launch(spec: &ProgramSpec) -> Result<Child, ProgramError> {
-    let spec = spec.clone();
-    let place = spec.netns.clone();
-    netns::within(&place, move || {
-        let spawn = || {
-            let log = OpenOptions::new().create(true).append(true).open(&spec.log)?;
-            Command::new(&spec.program)
-                .args(&spec.args)
-                .envs(spec.envs.iter().cloned())
-                .stdin(Stdio::null())
-                .stdout(log.try_clone()?)
-                .stderr(log)
-                // A signal meant for the supervisor's group is not for its programs.
-                .process_group(0)
-                .kill_on_drop(true)
-                .spawn()
-        };
-        spawn().map_err(|source| ProgramError::Start {
-            name: spec.name.clone(),
-            program: spec.program.clone(),
-            source,
-        })
-    })
-    .await?
+    let failed =
+        |source| ProgramError::Start { name: spec.name.clone(), program: spec.program.clone(), source };
+    let (wanted, runtime) = (spec.clone(), tokio::runtime::Handle::current());
+    match &spec.site {
+        Site::Netns(place) => netns::within(place, move || spawn(&runtime, &wanted)).await?.map_err(failed),
+        Site::First(place) => {
+            let place = place.clone();
+            blocking(spec, move || machine::unshared(&place, || spawn(&runtime, &wanted)))
+                .await?
+                .map_err(failed)
+        }
+        Site::Machine(first) => {
+            let first = first.borrow().pid().ok_or_else(|| ProgramError::Off(spec.name.clone()))?;
+            blocking(spec, move || machine::inside(first, || spawn(&runtime, &wanted)))
+                .await??
+                .map_err(failed)
+        }
+    }
+}
+
+/// Does something on a thread that may block, such as one that goes elsewhere.
+async fn blocking<T, F>(spec: &ProgramSpec, work: F) -> Result<T, ProgramError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.map_err(|_| ProgramError::Gone(spec.name.clone()))
+}
+
+/// Starts it where the calling thread is.
+fn spawn(runtime: &tokio::runtime::Handle, spec: &ProgramSpec) -> io::Result<Child> {
+    // Children made here belong to this runtime.
+    let _runtime = runtime.enter();
+    let log = OpenOptions::new().create(true).append(true).open(&spec.log)?;
+    Command::new(&spec.program)
+        .args(&spec.args)
+        .envs(spec.envs.iter().cloned())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // A signal meant for the supervisor's group is not for its programs.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
 }
 
 async fn end(mut child: Child, name: &str) {

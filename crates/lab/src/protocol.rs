@@ -265,6 +265,21 @@ pub enum ProgramName {
         /// The node.
         node: String,
     },
+    /// A node's kubelet, where Kubernetes is real.
+    Kubelet {
+        /// The node.
+        node: String,
+    },
+    /// A node's container runtime, where Kubernetes is real.
+    Containerd {
+        /// The node.
+        node: String,
+    },
+    /// All of a node, where Kubernetes is real.
+    Machine {
+        /// The node.
+        node: String,
+    },
     /// The cluster's `k-vswitch-controller`.
     Controller,
 }

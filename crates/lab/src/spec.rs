@@ -208,6 +208,8 @@ impl FromStr for Families {
 pub enum ApiSource {
     /// The in-memory one of this project, run by the supervisor.
     Embedded,
+    /// A real one with all that belongs to it: etcd, controllers, kubelets and containerd, in the lab.
+    Kubernetes,
     /// The cluster that this kubeconfig's current context names.
     Kubeconfig(PathBuf),
 }
@@ -216,7 +218,11 @@ impl FromStr for ApiSource {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "embedded" { Self::Embedded } else { Self::Kubeconfig(PathBuf::from(text)) })
+        Ok(match text {
+            "embedded" => Self::Embedded,
+            "kubernetes" => Self::Kubernetes,
+            path => Self::Kubeconfig(PathBuf::from(path)),
+        })
     }
 }
 

@@ -28,6 +28,7 @@ use crate::protocol::Stage;
 use crate::spec::LabSpec;
 use crate::sweep::{self, SweepError};
 use cluster::Cluster;
+pub(crate) use node::RealNodes;
 
 /// Why a supervisor does not run.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::layout::{LABS_DIR, Layout, NETNS_DIR};
+use crate::real::cgroup;
 use crate::spec::LabName;
 
 /// How long a supervisor may take to end by itself, and a killed process to be gone.
@@ -58,13 +59,15 @@ pub struct Traces {
     pub namespaces: Vec<String>,
     /// Processes in its namespaces.
     pub processes: Vec<i32>,
+    /// Whether it has control groups.
+    pub cgroups: bool,
 }
 
 impl Traces {
     /// Whether nothing is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.folder.is_none() && self.namespaces.is_empty() && self.processes.is_empty()
+        self.folder.is_none() && self.namespaces.is_empty() && self.processes.is_empty() && !self.cgroups
     }
 }
 
@@ -137,7 +140,7 @@ pub fn traces(layout: &Layout) -> Result<Traces, SweepError> {
     let namespaces: Vec<String> =
         Netns::names()?.into_iter().filter(|name| name.starts_with(&prefix)).collect();
     let folder = layout.root().exists().then(|| layout.root().to_owned());
-    Ok(Traces { folder, processes: processes_in(&namespaces), namespaces })
+    Ok(Traces { folder, processes: processes_in(&namespaces), namespaces, cgroups: cgroup::exist(layout) })
 }
 
 /// Ends the supervisor, if one lives, and removes everything of the lab.
@@ -169,6 +172,7 @@ pub fn sweep(layout: &Layout) -> Result<Swept, SweepError> {
 pub fn remove_all(layout: &Layout) -> Result<Swept, SweepError> {
     let found = traces(layout)?;
     let processes = kill_all(&found.namespaces)?;
+    cgroup::remove(layout);
     for name in &found.namespaces {
         match Netns::delete(name) {
             Err(error) if !error.is_not_found() => return Err(error.into()),

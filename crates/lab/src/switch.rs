@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::layout::NodeLayout;
 use crate::plan::{self, Ends};
 use crate::probe::{Attempt, Outcome, Probe, Protocol, run};
-use crate::program::{Program, ProgramError, ProgramSpec, ProgramState};
+use crate::program::{Program, ProgramError, ProgramSpec, ProgramState, Site};
 use crate::topology::{self, UPLINK};
 
 /// The schema that Open vSwitch's packages install.
@@ -190,7 +190,7 @@ impl Switch {
             program: name.into(),
             args: all,
             envs: self.environment(),
-            netns: self.netns.clone(),
+            site: Site::Netns(self.netns.clone()),
             log: self.layout.log(name),
         }
     }

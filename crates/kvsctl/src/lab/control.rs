@@ -28,6 +28,12 @@ enum NodeProgram {
     Agent,
     /// Open vSwitch: ovsdb-server and ovs-vswitchd
     Ovs,
+    /// The kubelet, where Kubernetes is real
+    Kubelet,
+    /// The container runtime, where Kubernetes is real
+    Containerd,
+    /// All of the node at once, as by its power switch, where Kubernetes is real
+    Machine,
 }
 
 impl Which {
@@ -38,6 +44,9 @@ impl Which {
             ("controller", Some(_)) => bail!("the controller is one program: write `controller` alone"),
             (_, Some(NodeProgram::Agent)) => ProgramName::Agent { node },
             (_, Some(NodeProgram::Ovs)) => ProgramName::Ovs { node },
+            (_, Some(NodeProgram::Kubelet)) => ProgramName::Kubelet { node },
+            (_, Some(NodeProgram::Containerd)) => ProgramName::Containerd { node },
+            (_, Some(NodeProgram::Machine)) => ProgramName::Machine { node },
             (_, None) => bail!("which program of {node}? write `{node} agent` or `{node} ovs`"),
         })
     }
@@ -68,6 +77,9 @@ fn control(common: &Common, which: &Which, action: Action) -> anyhow::Result<()>
         ProgramName::Controller => "controller".to_owned(),
         ProgramName::Agent { node } => format!("{node} agent"),
         ProgramName::Ovs { node } => format!("{node} ovs"),
+        ProgramName::Kubelet { node } => format!("{node} kubelet"),
+        ProgramName::Containerd { node } => format!("{node} containerd"),
+        ProgramName::Machine { node } => node,
     };
     Ok(output::line(&format!("{} {action} {}", green("✔"), bold(&program)))?)
 }
@@ -75,11 +87,11 @@ fn control(common: &Common, which: &Which, action: Action) -> anyhow::Result<()>
 /// A program's log.
 #[derive(Args)]
 pub(super) struct Logs {
-    /// A node, or `controller` or `supervisor`
-    #[arg(value_name = "NODE|controller|supervisor")]
+    /// A node, or `controller` or `supervisor`; where Kubernetes is real, `etcd` and those whose names begin with kube-
+    #[arg(value_name = "NODE|controller|supervisor|PROGRAM")]
     place: String,
     /// The node's program
-    #[arg(value_parser = ["agent", "ovs-vswitchd", "ovsdb-server"])]
+    #[arg(value_parser = ["agent", "ovs-vswitchd", "ovsdb-server", "kubelet", "containerd", "machine"])]
     program: Option<String>,
 }
 
@@ -87,8 +99,9 @@ pub(super) struct Logs {
 pub(super) fn logs(common: &Common, what: &Logs) -> anyhow::Result<()> {
     let layout = common.layout();
     let log = match (what.place.as_str(), &what.program) {
-        (program @ ("controller" | "supervisor"), None) => layout.log(program),
-        (place @ ("controller" | "supervisor"), Some(_)) => bail!("write `{place}` alone"),
+        (program @ ("controller" | "supervisor" | "etcd"), None) => layout.log(program),
+        (program, None) if program.starts_with("kube-") => layout.log(program),
+        (place @ ("controller" | "supervisor" | "etcd"), Some(_)) => bail!("write `{place}` alone"),
         (node, Some(program)) => layout.node(node).log(program),
         (node, None) => {
             bail!("which program of {node}? write `{node}` and one of agent, ovs-vswitchd, ovsdb-server")

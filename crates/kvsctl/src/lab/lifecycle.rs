@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -99,7 +99,7 @@ fn spec_of(common: &Common, up: &Up) -> anyhow::Result<LabSpec> {
         ::lab::spec::ApiSource::Kubeconfig(path) => ::lab::spec::ApiSource::Kubeconfig(
             path.canonicalize().with_context(|| format!("--api {}", path.display()))?,
         ),
-        embedded @ ::lab::spec::ApiSource::Embedded => embedded.clone(),
+        own @ (::lab::spec::ApiSource::Embedded | ::lab::spec::ApiSource::Kubernetes) => own.clone(),
     };
     let spec = LabSpec {
         name: common.name.clone(),
@@ -165,6 +165,13 @@ pub(super) fn supervise(common: &Common) -> anyhow::Result<()> {
     // Threads that still wait for the kernel do not keep the process.
     runtime.shutdown_background();
     Ok(result?)
+}
+
+/// `kvsctl lab machine`: becomes the first process of a machine.
+pub(super) fn machine(disk: &Path) -> anyhow::Result<()> {
+    let disk = machine::Disk::read(disk)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(machine::init::run(&disk))?)
 }
 
 /// `kvsctl lab down`.
@@ -286,7 +293,8 @@ pub(super) fn status(common: &Common) -> anyhow::Result<()> {
     ))?;
     let header = ["WHERE", "PROGRAM", "STATE", "PID", "RESTARTS", "LOG"];
     let mut rows = vec![header.map(bold).to_vec()];
-    rows.extend(status.controller.iter().map(|controller| program_row("control plane", controller)));
+    let control_plane = status.controller.iter().chain(&status.control_plane);
+    rows.extend(control_plane.map(|program| program_row("control plane", program)));
     for node in &status.nodes {
         rows.extend(node.programs.iter().map(|program| program_row(&node.name, program)));
     }

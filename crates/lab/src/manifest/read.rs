@@ -76,26 +76,31 @@ pub fn read(path: &Path) -> Result<Vec<Object>, ReadError> {
     Ok(objects)
 }
 
-/// All objects of a text of YAML documents; lists of objects are taken apart.
 fn parse(path: &Path, text: &str) -> Result<Vec<Object>, ReadError> {
+    let values = documents(text).map_err(|reason| ReadError::Yaml { path: path.to_owned(), reason })?;
+    let object =
+        |value| Object::new(value).map_err(|source| ReadError::Object { path: path.to_owned(), source });
+    values.into_iter().map(object).collect()
+}
+
+/// All values of a text of YAML documents; lists of objects are taken apart.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn documents(text: &str) -> Result<Vec<Value>, String> {
     // YAML 1.2: `n` and `yes` are words, not booleans.
     let options = serde_saphyr::options! { strict_booleans: true };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| ReadError::Yaml { path: path.to_owned(), reason: error.to_string() })?;
-    let mut objects = Vec::new();
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.to_string())?;
+    let mut values = Vec::new();
     for document in documents {
-        let values = match (document.get("kind").and_then(Value::as_str), document.get("items")) {
-            (Some("List"), Some(Value::Array(items))) => items.clone(),
-            _ if document.is_null() => Vec::new(),
-            _ => vec![document],
-        };
-        for value in values {
-            let object =
-                Object::new(value).map_err(|source| ReadError::Object { path: path.to_owned(), source })?;
-            objects.push(object);
+        match (document.get("kind").and_then(Value::as_str), document.get("items")) {
+            (Some("List"), Some(Value::Array(items))) => values.extend(items.iter().cloned()),
+            _ if document.is_null() => {}
+            _ => values.push(document),
         }
     }
-    Ok(objects)
+    Ok(values)
 }
 
 #[cfg(test)]

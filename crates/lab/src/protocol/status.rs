@@ -58,8 +58,11 @@ pub struct LabStatus {
     pub supervisor: u32,
     /// The nodes.
     pub nodes: Vec<NodeStatus>,
-    /// The controller.
+    /// The controller, unless it is a pod of a real cluster.
     pub controller: Option<ProgramStatus>,
+    /// The control plane's programs, where Kubernetes is real.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub control_plane: Vec<ProgramStatus>,
     /// The pods that run.
     pub pods: usize,
 }

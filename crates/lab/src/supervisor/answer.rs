@@ -93,6 +93,15 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, String>
             match program {
                 ProgramName::Agent { node } => cluster.node(&node)?.control_agent(action).await,
                 ProgramName::Ovs { node } => cluster.node(&node)?.control_switch(action).await,
+                ProgramName::Kubelet { node } => {
+                    cluster.node(&node)?.control_machine("kubelet", action).await
+                }
+                ProgramName::Containerd { node } => {
+                    cluster.node(&node)?.control_machine("containerd", action).await
+                }
+                ProgramName::Machine { node } => {
+                    cluster.node(&node)?.control_machine("machine", action).await
+                }
                 ProgramName::Controller => cluster.control_controller(action).await,
             }?;
             Ok(Reply::Done)
@@ -126,7 +135,8 @@ async fn status(shared: &Shared) -> LabStatus {
         ready_after_ms: progress.ready_after_ms,
         supervisor: std::process::id(),
         nodes: cluster.as_ref().map(|cluster| cluster.node_statuses()).unwrap_or_default(),
-        controller: cluster.as_ref().map(|cluster| cluster.controller_status()),
+        controller: cluster.as_ref().and_then(|cluster| cluster.controller_status()),
+        control_plane: cluster.as_ref().map(|cluster| cluster.control_plane()).unwrap_or_default(),
         pods: cluster.as_ref().map_or(0, |cluster| cluster.registry.all().len()),
     }
 }

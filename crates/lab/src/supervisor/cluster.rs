@@ -17,13 +17,23 @@ use crate::cluster::scheduler::is_ready;
 use crate::kubelet::Registry;
 use crate::layout::{Layout, Place};
 use crate::plan;
-use crate::program::{Program, ProgramSpec};
+use crate::program::{Program, ProgramSpec, Site};
 use crate::protocol::{Action, NodeStatus, ProgramStatus, Source};
+use crate::real::control_plane::ControlPlane;
+use crate::real::install;
 use crate::serve::Servers;
 use crate::spec::{Families, LabSpec};
 
 /// Address of the controller's health endpoint, inside the control plane's namespace.
 const HEALTH: &str = "127.0.0.1:9411";
+
+/// The cluster's controller.
+pub(super) enum Controller {
+    /// A program of the lab's.
+    Program(Program),
+    /// Pods of a real cluster, on its control plane.
+    Pods(ControlPlane),
+}
 
 /// Everything that makes up a running lab.
 pub(super) struct Cluster {
@@ -34,7 +44,7 @@ pub(super) struct Cluster {
     pub(super) registry: Registry,
     pub(super) objects: Mirror<Node>,
     pub(super) netdev: bool,
-    pub(super) controller: Program,
+    pub(super) controller: Controller,
     pub(super) _outside: Servers,
     /// Controllers, kubelets, watches. Ends before the programs do.
     pub(super) tasks: Mutex<JoinSet<()>>,
@@ -96,23 +106,43 @@ impl Cluster {
         statuses
     }
 
-    /// How the controller is.
-    pub(super) fn controller_status(&self) -> ProgramStatus {
+    /// How the controller is, unless it is a pod.
+    pub(super) fn controller_status(&self) -> Option<ProgramStatus> {
         let program = "controller".to_owned();
-        ProgramStatus { state: self.controller.state(), log: self.layout.log(&program), program }
+        let Controller::Program(controller) = &self.controller else { return None };
+        Some(ProgramStatus { state: controller.state(), log: self.layout.log(&program), program })
+    }
+
+    /// How the control plane's programs are, where Kubernetes is real.
+    pub(super) fn control_plane(&self) -> Vec<ProgramStatus> {
+        match &self.controller {
+            Controller::Program(_) => Vec::new(),
+            Controller::Pods(control_plane) => control_plane.statuses(),
+        }
     }
 
     /// Starts, stops or restarts the controller.
     pub(super) async fn control_controller(&self, action: Action) -> Result<(), String> {
-        let spec = controller_spec(&self.spec, &self.layout);
-        control(&self.controller, &spec, action).await.map_err(|error| error.to_string())
+        match &self.controller {
+            Controller::Program(controller) => {
+                let spec = controller_spec(&self.spec, &self.layout);
+                control(controller, &spec, action).await.map_err(|error| error.to_string())
+            }
+            Controller::Pods(_) => install::control_controller(&self.client, self.spec.nodes, action).await,
+        }
     }
 
     /// Stops everything: what watches, then the controller and the nodes at the same time.
     pub(super) async fn stop(&self) {
         self.tasks.lock().await.shutdown().await;
         let nodes = futures::future::join_all(self.nodes.values().map(NodePrograms::stop));
-        futures::future::join(self.controller.stop(), nodes).await;
+        match &self.controller {
+            Controller::Program(controller) => drop(futures::future::join(controller.stop(), nodes).await),
+            Controller::Pods(control_plane) => {
+                nodes.await;
+                control_plane.stop().await;
+            }
+        }
     }
 }
 
@@ -136,7 +166,7 @@ fn controller_spec(spec: &LabSpec, layout: &Layout) -> ProgramSpec {
         program: spec.bin_dir.join("k-vswitch-controller"),
         args: args.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect(),
         envs: Vec::new(),
-        netns: layout.netns(&Place::ControlPlane),
+        site: Site::Netns(layout.netns(&Place::ControlPlane)),
         log: layout.log("controller"),
     }
 }

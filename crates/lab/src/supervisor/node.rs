@@ -1,14 +1,19 @@
 //! One node of a lab: its switch and its daemon.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kube::Client;
+
 use crate::kubelet::LabNode;
 use crate::layout::{Layout, Place};
 use crate::plan;
-use crate::program::{Program, ProgramError, ProgramSpec, ProgramState};
+use crate::program::{Program, ProgramError, ProgramSpec, ProgramState, Site};
 use crate::protocol::{Action, ProgramStatus};
+use crate::real::install;
+use crate::real::node::RealNode;
 use crate::runtime::Runtime;
 use crate::serve::{Identity, SctpResponder, ServeError, Servers};
 use crate::spec::LabSpec;
@@ -22,10 +27,32 @@ pub(super) struct NodePrograms {
     /// What the kubelet knows of it.
     pub(super) lab: Arc<LabNode>,
     switch: Switch,
-    agent: Program,
-    agent_spec: ProgramSpec,
+    agent: Agent,
+    /// What it runs on, where Kubernetes is real.
+    machine: Option<Arc<RealNode>>,
     /// The machine's own servers.
     _servers: Servers,
+}
+
+/// Its daemon.
+enum Agent {
+    /// A program of the lab's.
+    Program(Program, Box<ProgramSpec>),
+    /// A pod of a real cluster.
+    Pod(Client),
+}
+
+/// What is to be known of nodes of a real cluster, by name, to find their pods.
+pub(crate) type RealNodes = Arc<BTreeMap<String, RealFacts>>;
+
+/// What is to be known of one.
+pub(crate) struct RealFacts {
+    /// File of its network namespace.
+    pub(crate) netns: PathBuf,
+    /// Its database's socket.
+    pub(crate) database: PathBuf,
+    /// Its machine.
+    pub(crate) machine: Arc<RealNode>,
 }
 
 /// Why a node does not come up.
@@ -59,12 +86,51 @@ impl NodePrograms {
         let runtime = Runtime { netns: netns.clone(), bin_dir: files.cni_bin(), conf_dir: files.cni_conf() };
         let agent_spec = agent_spec(spec, layout, &name, &netns, netdev);
         let lab = Arc::new(LabNode { name, netns, layout: files, addresses, runtime, sctp });
-        Ok(Self { lab, switch, agent: Program::new("k-vswitchd"), agent_spec, _servers: servers })
+        let agent = Agent::Program(Program::new("k-vswitchd"), Box::new(agent_spec));
+        Ok(Self { lab, switch, agent, machine: None, _servers: servers })
+    }
+
+    /// The same on a machine of a real cluster, whose daemon is a pod.
+    pub(super) fn on(mut self, machine: RealNode, client: Client) -> Self {
+        self.agent = Agent::Pod(client);
+        self.machine = Some(Arc::new(machine));
+        self
+    }
+
+    /// What is to be known of it to find its pods, where Kubernetes is real.
+    pub(super) fn real(&self) -> Option<RealFacts> {
+        let database = self.lab.layout.ovsdb_socket();
+        let facts = |machine| RealFacts { netns: self.lab.netns.clone(), database, machine };
+        self.machine.clone().map(facts)
     }
 
     /// Starts, stops or restarts the daemon.
     pub(super) async fn control_agent(&self, action: Action) -> Result<(), String> {
-        control(&self.agent, &self.agent_spec, action).await.map_err(|error| error.to_string())
+        match &self.agent {
+            Agent::Program(program, spec) => {
+                control(program, spec, action).await.map_err(|error| error.to_string())
+            }
+            Agent::Pod(client) => install::control_agent(client, &self.lab.name, action).await,
+        }
+    }
+
+    /// Starts, stops or restarts the kubelet or the container runtime; or all of the machine, its switch included.
+    pub(super) async fn control_machine(&self, program: &str, action: Action) -> Result<(), String> {
+        let no = "this lab's kubelets and runtimes are simulated: bring it up with --api kubernetes";
+        let machine = self.machine.as_ref().ok_or(no)?;
+        if program != "machine" {
+            return machine.control(program, action).await.map_err(|error| error.to_string());
+        }
+        if action != Action::Start {
+            machine.off().await;
+            self.switch.stop().await;
+        }
+        if action != Action::Stop {
+            self.control_switch(Action::Start).await?;
+            machine.boot().await.map_err(|error| error.to_string())?;
+            machine.start_kubelet().await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     /// Starts, stops or restarts the switch.
@@ -82,7 +148,12 @@ impl NodePrograms {
 
     /// Stops everything, the daemon first.
     pub(super) async fn stop(&self) {
-        self.agent.stop().await;
+        if let Agent::Program(program, _) = &self.agent {
+            program.stop().await;
+        }
+        if let Some(machine) = &self.machine {
+            machine.off().await;
+        }
         self.switch.stop().await;
     }
 
@@ -93,7 +164,11 @@ impl NodePrograms {
             state,
             log: self.lab.layout.log(program),
         };
-        let mut programs = vec![status("agent", self.agent.state())];
+        let mut programs = match &self.agent {
+            Agent::Program(program, _) => vec![status("agent", program.state())],
+            Agent::Pod(_) => Vec::new(),
+        };
+        programs.extend(self.machine.iter().flat_map(|machine| machine.statuses()));
         programs.extend(self.switch.states().map(|(program, state)| status(program, state)));
         programs
     }
@@ -138,7 +213,7 @@ fn agent_spec(spec: &LabSpec, layout: &Layout, node: &str, netns: &Path, netdev:
             .chain(spec.agent_args.iter().map(Into::into))
             .collect(),
         envs: Vec::new(),
-        netns: netns.to_owned(),
+        site: Site::Netns(netns.to_owned()),
         log: files.log("agent"),
     }
 }

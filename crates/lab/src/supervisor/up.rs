@@ -1,4 +1,6 @@
-//! Bringing a lab up, step by step.
+//! Bringing a lab up, step by step. [`real`] is the way of one with a real Kubernetes.
+
+mod real;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +13,7 @@ use kube::Client;
 use tokio::task::JoinSet;
 
 use super::Shared;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Controller};
 use super::node::{NodeError, NodePrograms};
 use super::outside;
 use crate::api::{ApiEndpoint, ApiError};
@@ -22,7 +24,9 @@ use crate::manifest;
 use crate::plan;
 use crate::program::Program;
 use crate::protocol::{Action, Stage};
+use crate::real::RealError;
 use crate::serve::ServeError;
+use crate::spec::ApiSource;
 use crate::{switch, topology};
 
 /// How long nodes may take to become ready.
@@ -51,6 +55,8 @@ enum UpError {
     Program(String),
     #[error("the nodes did not become ready in {patience} s: {0}", patience = PATIENCE.as_secs())]
     NotReady(String),
+    #[error(transparent)]
+    Real(#[from] RealError),
     #[error("interrupted")]
     Interrupted,
 }
@@ -87,6 +93,9 @@ async fn try_up(shared: &Arc<Shared>) -> Result<(), UpError> {
     let count = if nodes == 1 { "one node".to_owned() } else { format!("{nodes} nodes") };
     shared.step(format!("network namespaces of {count}, the control plane and the outside"));
 
+    if spec.api == ApiSource::Kubernetes {
+        return real::up(shared, netdev).await;
+    }
     let mut tasks = JoinSet::new();
     let api = ApiEndpoint::start(&spec.api, layout).await?;
     let client = api.client.clone();
@@ -94,22 +103,7 @@ async fn try_up(shared: &Arc<Shared>) -> Result<(), UpError> {
     shared.step(format!("Kubernetes API at {}", api.url));
 
     let outside = outside::serve(layout).await?;
-    let mut switches = JoinSet::new();
-    for index in 1..=spec.nodes {
-        let (spec, layout) = (spec.clone(), layout.clone());
-        switches.spawn(async move {
-            let node = plan::node_name(index);
-            let started = NodePrograms::start(&spec, &layout, index, netdev).await;
-            started.map(|programs| (node.clone(), programs)).map_err(|source| UpError::Node { node, source })
-        });
-    }
-    let mut programs = BTreeMap::new();
-    while let Some(started) = switches.join_next().await {
-        let (name, started) = started.map_err(|_| UpError::Interrupted)??;
-        programs.insert(name, started);
-    }
-    let datapath = if netdev { "userspace" } else { "kernel" };
-    shared.step(format!("Open vSwitch on every node, {datapath} datapath"));
+    let programs = switches(shared, netdev).await?;
 
     let refused = |action| move |source| UpError::Refused { action, source: Box::new(source) };
     let real = cluster::real_control_plane(&client).await.map_err(refused("list leases"))?;
@@ -140,7 +134,7 @@ async fn try_up(shared: &Arc<Shared>) -> Result<(), UpError> {
         registry,
         objects: mirrors.nodes.clone(),
         netdev,
-        controller: Program::new("k-vswitch-controller"),
+        controller: Controller::Program(Program::new("k-vswitch-controller")),
         _outside: outside,
         tasks: tokio::sync::Mutex::new(tasks),
         _api: api,
@@ -152,6 +146,27 @@ async fn try_up(shared: &Arc<Shared>) -> Result<(), UpError> {
     }
     shared.step("k-vswitch-controller, and k-vswitchd on every node");
     wait_until_ready(shared, &cluster, &mirrors).await
+}
+
+/// Starts the nodes' switches, all at the same time.
+async fn switches(shared: &Shared, netdev: bool) -> Result<BTreeMap<String, NodePrograms>, UpError> {
+    let mut switches = JoinSet::new();
+    for index in 1..=shared.spec.nodes {
+        let (spec, layout) = (shared.spec.clone(), shared.layout.clone());
+        switches.spawn(async move {
+            let node = plan::node_name(index);
+            let started = NodePrograms::start(&spec, &layout, index, netdev).await;
+            started.map(|programs| (node.clone(), programs)).map_err(|source| UpError::Node { node, source })
+        });
+    }
+    let mut programs = BTreeMap::new();
+    while let Some(started) = switches.join_next().await {
+        let (name, started) = started.map_err(|_| UpError::Interrupted)??;
+        programs.insert(name, started);
+    }
+    let datapath = if netdev { "userspace" } else { "kernel" };
+    shared.step(format!("Open vSwitch on every node, {datapath} datapath"));
+    Ok(programs)
 }
 
 fn check_programs(folder: &std::path::Path) -> Result<(), UpError> {
