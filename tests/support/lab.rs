@@ -19,7 +19,7 @@ const PROGRAMS: [&str; 4] = ["kvsctl", "k-vswitchd", "k-vswitch-controller", "k-
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Folder of the programs: `KVS_BIN_DIR`, or `target/dist`.
-fn bin_dir() -> PathBuf {
+pub(crate) fn bin_dir() -> PathBuf {
     match std::env::var_os("KVS_BIN_DIR") {
         Some(folder) => folder.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/dist"),
@@ -144,6 +144,12 @@ impl Lab {
         }
     }
 
+    /// One of its nodes, by name.
+    #[must_use]
+    pub fn node_of(&self, name: &str) -> Node<'_> {
+        Node::new(self, name.to_owned())
+    }
+
     /// One of its nodes, by number.
     #[must_use]
     pub fn node(&self, number: u16) -> Node<'_> {
@@ -222,7 +228,9 @@ impl Lab {
     pub fn tails(&self) -> String {
         let mut files = vec![];
         for folder in std::fs::read_dir(self.folder().join("nodes")).into_iter().flatten().flatten() {
-            files.extend(["agent", "ovs-vswitchd"].map(|log| folder.path().join(format!("log/{log}.log"))));
+            files.extend(
+                ["agent", "ovs-vswitchd", "kubelet"].map(|log| folder.path().join(format!("log/{log}.log"))),
+            );
         }
         files.extend(["supervisor", "controller"].map(|log| self.folder().join(format!("log/{log}.log"))));
         let tail = |path: &PathBuf| {

@@ -8,6 +8,7 @@
 //! * [`Ping`] and [`Stream`] are traffic that runs meanwhile and tells what was lost.
 //! * [`Api`] is the lab's Kubernetes API, for what `kvsctl lab apply` cannot write.
 //! * [`service`] makes Services and asks who answers for them.
+//! * [`kube`] is a lab with a real Kubernetes.
 //! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
 //!
@@ -18,6 +19,7 @@
 pub mod agreement;
 mod api;
 pub mod frame;
+pub mod kube;
 mod lab;
 mod node;
 mod packet;

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use host::Netns;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a stream may stand still. Retransmissions back off to several seconds within an outage.
 const STANDSTILL: Duration = Duration::from_secs(30);
@@ -45,6 +46,16 @@ impl Ping {
     /// Whether it has more to send.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Ends it, and says what [`Self::finish`] says.
+    #[must_use]
+    pub fn interrupt(self) -> (u32, u32) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let (sent, lost) = self.finish();
+        // The last one may be on its way.
+        (sent, if lost == 1 { 0 } else { lost })
     }
 
     /// Waits for its end: how many were sent and how many of them had no answer.

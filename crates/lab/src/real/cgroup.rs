@@ -23,7 +23,7 @@ pub(crate) fn of_node(layout: &Layout, node: &str) -> String {
 
 /// Makes the group in every hierarchy. Sets of processors and memory, which a new group has none of in version 1, are
 /// those of its parent.
-pub(crate) fn create(group: &str) -> Result<(), RealError> {
+fn create(group: &str) -> Result<(), RealError> {
     // One of version 2 beside those of version 1 has no controllers.
     for hierarchy in hierarchies().into_iter().filter(|hierarchy| !hierarchy.ends_with(UNIFIED)) {
         let mut folder = hierarchy.clone();
@@ -47,6 +47,14 @@ pub(crate) fn create(group: &str) -> Result<(), RealError> {
         }
     }
     Ok(())
+}
+
+/// Makes the group anew: at a boot there is nothing of the life before, and a kubelet would take what is there for containers.
+pub(crate) fn renew(group: &str) -> Result<(), RealError> {
+    for hierarchy in hierarchies() {
+        remove_below(&hierarchy.join(group.trim_start_matches('/')));
+    }
+    create(group)
 }
 
 /// Removes all groups of a lab whose processes have ended. The kernel keeps those that have some.

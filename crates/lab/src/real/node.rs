@@ -36,6 +36,7 @@ pub(crate) struct RealNode {
     first: Program,
     first_spec: ProgramSpec,
     disk: Disk,
+    group: String,
     containerd: Program,
     containerd_spec: ProgramSpec,
     kubelet: Program,
@@ -64,7 +65,6 @@ impl RealNode {
             source,
         })?;
         let group = cgroup::of_node(layout, &name);
-        cgroup::create(&group)?;
         let copied = std::fs::copy(LOOPBACK, files.cni_bin().join("loopback"));
         copied.map_err(|source| RealError::File { action: "copy", path: LOOPBACK.into(), source })?;
 
@@ -75,7 +75,7 @@ impl RealNode {
             addresses: spec.families.iter().map(|family| ends.of(family)).collect(),
             api: api.to_owned(),
             dns: plan::name_server(&spec.families),
-            cgroup: group,
+            cgroup: group.clone(),
             sandbox_image: SANDBOX_IMAGE.to_owned(),
         };
         let [containerd, kubelet] = node::programs(&plan, programs, authority)?;
@@ -99,6 +99,7 @@ impl RealNode {
             first_spec: within(init, Site::First(layout.netns(&Place::Node(&name)))),
             first,
             disk,
+            group,
             containerd: Program::new("containerd"),
             containerd_spec: within(containerd, machine.clone()),
             kubelet: Program::new("kubelet"),
@@ -109,6 +110,7 @@ impl RealNode {
 
     /// Boots the machine and starts containerd.
     pub(crate) async fn boot(&self) -> Result<(), RealError> {
+        cgroup::renew(&self.group)?;
         let booted = self.disk.booted();
         // Of the boot before.
         let _ = tokio::fs::remove_file(&booted).await;

@@ -1,7 +1,6 @@
 //! kube-proxy, in nftables mode, beside us: the same Services in the same embedded API, the same connections between two
 //! pods, with its rules in a node's network namespace in place of the switch.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +13,8 @@ use bench::switch::run;
 use bench::{Report, Samples, Table};
 use datapath::topology::ROUTER_MAC;
 use host::Netns;
+use netlink_sys::Socket;
+use netlink_sys::protocols::NETLINK_NETFILTER;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -250,22 +251,7 @@ impl Node {
 
     /// One endpoint of the last Service goes and comes: until the kernel's rules change.
     fn changes(&self, api: &Handle, services: usize) -> anyhow::Result<Samples> {
-        // A line as soon as it is there.
-        let mut monitor = Command::new("nsenter");
-        monitor.arg(format!("--net={}", Netns::path_of(&self.name).display()));
-        monitor.args(["stdbuf", "-oL", "nft", "monitor"]).stdin(Stdio::null()).stderr(Stdio::null());
-        let mut monitor = monitor.stdout(Stdio::piped()).spawn()?;
-        let output = monitor.stdout.take().context("no output")?;
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            for _ in BufReader::new(output).lines() {
-                // Until nobody listens.
-                if tell.send(Instant::now()).is_err() {
-                    return;
-                }
-            }
-        });
-        std::thread::sleep(Duration::from_millis(500));
+        let told = self.netns.run(listen)??;
         let mut times = Samples::default();
         // With one Service, its endpoint itself goes and comes.
         let (number, few) = if services == 1 { (0, 0) } else { (services - 1, ENDPOINTS - 1) };
@@ -277,10 +263,31 @@ impl Node {
             let changed = told.recv_timeout(CHANGE_PATIENCE).context("no rule has changed")?;
             times.push(changed.duration_since(begin));
         }
-        let _ = monitor.kill();
-        let _ = monitor.wait();
         Ok(times)
     }
+}
+
+/// Times at which the kernel tells of changed rules (NFNLGRP_NFTABLES of linux/netfilter/nfnetlink.h), in the namespace of
+/// the calling thread.
+fn listen() -> anyhow::Result<mpsc::Receiver<Instant>> {
+    const NFNLGRP_NFTABLES: u32 = 7;
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.add_membership(NFNLGRP_NFTABLES)?;
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = Vec::with_capacity(1 << 16);
+        loop {
+            buffer.clear();
+            // More than the socket holds is told of as an error: something has changed all the same.
+            let _ = socket.recv(&mut buffer, 0);
+            // Until nobody listens.
+            if tell.send(Instant::now()).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(told)
 }
 
 impl Drop for Node {
