@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-kernel lint bench-cni bench-policy bench-service clean
+.PHONY: help deps build image demo test test-kernel lint bench-cni bench-policy bench-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ bench-policy: build ## NetworkPolicy: time, memory, flows, cost of an event and 
 
 bench-service: build ## Services: from nothing, per change of an endpoint, per connection among few and many
 	@scripts/bench service
+
+image: build ## the container image, without a container engine, in target/image
+	@scripts/image
 
 clean: ## remove what was built
 	cargo clean
