@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use host::Netns;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, bin_dir};
+use crate::{Lab, bin_dir};
 
 /// The one image of the test's pods: `agnhost`, under the name that upstream's tests have for it.
 pub const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.56";

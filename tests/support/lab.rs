@@ -19,7 +19,8 @@ const PROGRAMS: [&str; 4] = ["kvsctl", "k-vswitchd", "k-vswitch-controller", "k-
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Folder of the programs: `KVS_BIN_DIR`, or `target/dist`.
-pub(crate) fn bin_dir() -> PathBuf {
+#[must_use]
+pub fn bin_dir() -> PathBuf {
     match std::env::var_os("KVS_BIN_DIR") {
         Some(folder) => folder.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/dist"),

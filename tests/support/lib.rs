@@ -29,7 +29,7 @@ pub mod stage;
 mod traffic;
 
 pub use api::Api;
-pub use lab::{Lab, kill, possible, until};
+pub use lab::{Lab, bin_dir, kill, possible, until};
 pub use node::{Node, Port};
 pub use packet::{Capture, send};
 pub use pods::{pod, pods};
