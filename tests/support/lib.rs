@@ -7,7 +7,7 @@
 //!   and its daemon.
 //! * [`Ping`] and [`Stream`] are traffic that runs meanwhile and tells what was lost.
 //! * [`Api`] is the lab's Kubernetes API, for what `kvsctl lab apply` cannot write.
-//! * [`service`] makes Services and asks who answers for them.
+//! * [`service`] makes Services and asks who answers for them; [`sctp`] asks in SCTP.
 //! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
 //!
@@ -22,6 +22,7 @@ mod lab;
 mod node;
 mod packet;
 mod pods;
+pub mod sctp;
 pub mod service;
 pub mod stage;
 mod traffic;

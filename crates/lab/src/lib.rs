@@ -40,6 +40,7 @@ pub mod protocol;
 mod raw;
 pub mod runtime;
 pub mod sctp;
+mod sctp_socket;
 pub mod serve;
 pub mod spec;
 pub mod supervisor;
