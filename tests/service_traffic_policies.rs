@@ -8,9 +8,10 @@ use std::time::Duration;
 use host::Netns;
 use serde_json::{Value, json};
 use system_tests::service::{
-    all_answer, and, ask_all, at_node_port, list, route, server, service, service_of_slices, slices, wait_for,
+    Answer, all_answer, and, ask_all, at_node_port, list, route, server, service, service_of_slices, slices,
+    wait_for, with,
 };
-use system_tests::{Api, Lab, possible};
+use system_tests::{Api, Lab, possible, sctp};
 
 /// A load balancer's addresses.
 const BALANCED: [&str; 2] = ["198.51.100.8", "2001:db8:51::8"];
@@ -123,6 +124,71 @@ fn local_clients_keep_their_address_and_nodes_without_endpoints_take_none() {
 }
 
 #[test]
+fn a_process_of_the_node_sees_its_clients_where_it_is_the_nodes_only_endpoint() {
+    if !possible() {
+        return;
+    }
+    let (lab, api, clients) = up(&[]);
+    let (outside, balanced, nodes) = (lab.outside(), parse(BALANCED), [lab.node(1), lab.node(2)]);
+    let process = with(server("process", 1, &[8080]), "spec", &json!({"hostNetwork": true}));
+    lab.apply(&process);
+    lab.wait_for_pods(5);
+    route(&lab, &balanced, &nodes[0]);
+    let mut spec =
+        and(at_node_port(31_001), &json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"}));
+    let port =
+        json!({"name": "sctp", "protocol": "SCTP", "port": 80, "targetPort": 8080, "nodePort": 31_001});
+    spec["ports"].as_array_mut().unwrap().push(port);
+    let ranges = |ranges: &[&str]| {
+        service("process", &and(spec.clone(), &json!({"loadBalancerSourceRanges": ranges})))
+    };
+    lab.apply(&ranges(&[]));
+    api.set_load_balancer("process", &balanced);
+    let sees = |to: &[IpAddr; 2], port: u16| {
+        wait_for(&lab, &outside, to, port, "process");
+        lab.until(&format!("the client to be seen at {to:?}, port {port}"), || {
+            ask_all(&outside, to, port).clients() == parse(OUTSIDE).into()
+        });
+        assert_eq!(all_answer(&outside, to, port, &["process"]), parse(OUTSIDE).into(), "at {to:?}");
+        for address in to {
+            let answers = sctp::ask(&lab, "outside", &address.to_string(), &[port]);
+            let seen = |(_, answer): &(u16, Answer)| match answer {
+                Answer::By { client, .. } => parse(OUTSIDE).contains(&client.ip()),
+                _ => false,
+            };
+            assert!(answers.iter().all(seen), "SCTP at {address}, port {port}: {answers:?}");
+        }
+    };
+    sees(&nodes[0].addresses(), 31_001);
+    sees(&balanced, 80);
+    wait_for(&lab, &outside, &nodes[1].addresses(), 31_001, "dropped");
+    // Who is inside is sent there by the bridge, as ever.
+    for client in [&clients[0], &clients[1], &nodes[0].netns, &nodes[1].netns] {
+        wait_for(&lab, client, &api.cluster_ips("process"), 80, "process");
+        wait_for(&lab, client, &balanced, 80, "process");
+    }
+    all_answer(&clients[0], &nodes[0].addresses(), 31_001, &["process"]);
+    all_answer(&nodes[0].netns, &nodes[0].addresses(), 31_001, &["process"]);
+
+    lab.apply(&ranges(&["192.0.2.0/24", "2001:db8:7::/48"]));
+    wait_for(&lab, &outside, &balanced, 80, "dropped");
+    sees(&nodes[0].addresses(), 31_001);
+    lab.apply(&ranges(&["192.0.2.0/24", "172.30.0.254/32", "fd00:30::/64"]));
+    sees(&balanced, 80);
+
+    // Beside a pod, the bridge chooses, and hides the clients of the process.
+    let pod = with(server("pod", 1, &[8080]), "metadata", &json!({"labels": {"app": "process"}}));
+    lab.apply(&pod);
+    wait_for_all(&lab, &outside, &nodes[0].addresses(), 31_001, ["process", "pod"]);
+    let seen = all_answer(&outside, &nodes[0].addresses(), 31_001, &["process", "pod"]);
+    assert_eq!(seen, [parse(OUTSIDE), nodes[0].masquerade()].concat().into_iter().collect());
+    lab.delete(&pod);
+    sees(&nodes[0].addresses(), 31_001);
+    lab.delete(&process);
+    wait_for(&lab, &outside, &nodes[0].addresses(), 31_001, "refused");
+}
+
+#[test]
 fn inside_a_local_service_is_its_nodes_endpoints() {
     if !possible() {
         return;
@@ -145,7 +211,7 @@ fn inside_a_local_service_is_its_nodes_endpoints() {
         all_answer(&node.netns, &here, 80, &[name]);
     }
     // The policy for the outside is another.
-    wait_for_all(&lab, &lab.outside(), &nodes[0].addresses(), 31_001);
+    wait_for_all(&lab, &lab.outside(), &nodes[0].addresses(), 31_001, ["near", "far"]);
     all_answer(&lab.outside(), &nodes[0].addresses(), 31_001, &["near", "far"]);
     lab.apply(&endpoints(&["near"]));
     wait_for(&lab, &clients[1], &here, 80, "dropped");
@@ -222,7 +288,7 @@ fn clients_are_sent_where_hints_say() {
         hinted(&zones("east"), &zones("west")),
     ]));
     let to = api.cluster_ips("hinted");
-    wait_for_all(&lab, &clients[0], &to, 80);
+    wait_for_all(&lab, &clients[0], &to, 80, ["near", "far"]);
     // Nodes are in no zone: hints are not for them.
     all_answer(&clients[0], &to, 80, &["near", "far"]);
     api.set_zone("node-1", "west");
@@ -239,21 +305,21 @@ fn clients_are_sent_where_hints_say() {
     sent(1, "far");
     // Nobody is meant for the first zone.
     lab.apply(&hinted(&zones("east"), &zones("east")));
-    wait_for_all(&lab, &clients[0], &to, 80);
+    wait_for_all(&lab, &clients[0], &to, 80, ["near", "far"]);
     // Nodes' names go before zones.
     lab.apply(&hinted(&node("node-1"), &node("node-2")));
     sent(0, "near");
     sent(1, "far");
     // Where one has no hint, none counts.
     lab.apply(&hinted(&json!({}), &node("node-2")));
-    wait_for_all(&lab, &clients[1], &to, 80);
+    wait_for_all(&lab, &clients[1], &to, 80, ["near", "far"]);
 }
 
 /// Waits until both servers answer in both protocols and families.
-fn wait_for_all(lab: &Lab, from: &Netns, to: &[IpAddr; 2], port: u16) {
+fn wait_for_all(lab: &Lab, from: &Netns, to: &[IpAddr; 2], port: u16, names: [&str; 2]) {
     lab.until("endpoints to be there", || !ask_all(from, to, port).who().contains("refused"));
     for to in to {
-        for name in ["near", "far"] {
+        for name in names {
             lab.until(&format!("{name} at {to}"), || ask_all(from, &[*to], port).all(name));
         }
     }

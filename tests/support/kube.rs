@@ -256,7 +256,7 @@ pub fn http(from: &Netns, to: SocketAddr, page: &str) -> std::io::Result<String>
             reader.read_line(&mut line)?;
             match line.trim_end().split_once(": ") {
                 Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                    length = value.parse().unwrap()
+                    length = value.parse().unwrap();
                 }
                 _ if line.is_empty() => return Err(std::io::ErrorKind::UnexpectedEof.into()),
                 _ if line.trim_end().is_empty() => break,

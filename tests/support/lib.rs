@@ -9,6 +9,7 @@
 //! * [`Api`] is the lab's Kubernetes API, for what `kvsctl lab apply` cannot write.
 //! * [`service`] makes Services and asks who answers for them.
 //! * [`kube`] is a lab with a real Kubernetes.
+//! * [`service`] makes Services and asks who answers for them; [`sctp`] asks in SCTP.
 //! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
 //!
@@ -24,6 +25,7 @@ mod lab;
 mod node;
 mod packet;
 mod pods;
+pub mod sctp;
 pub mod service;
 pub mod stage;
 mod traffic;

@@ -54,7 +54,7 @@ impl Answer {
         }
     }
 
-    fn read(line: &str) -> Self {
+    pub(crate) fn read(line: &str) -> Self {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("an answer of {line:?}"));
         let text = |key: &str| line[key].as_str().unwrap().to_owned();
         Self::By { name: text("name"), client: text("client").parse().unwrap() }

@@ -1,10 +1,11 @@
 //! The node as the proxy of Services: what follows for the switch, the host and load balancers' health checks.
 
 pub(crate) mod inspect;
+mod own_processes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use datapath::pipeline::service::{self as pipeline, SetItems};
 use datapath::{PackedGroup, Store, fields};
@@ -33,6 +34,7 @@ pub struct Balancing {
     /// How many Services something is done for.
     served: usize,
     published: Published,
+    own_processes: own_processes::Finder,
     /// Counts its changes.
     version: u64,
     checks: BTreeMap<u16, HealthCheck>,
@@ -60,6 +62,7 @@ impl Balancing {
             sets: 0,
             served: 0,
             published: Published::default(),
+            own_processes: own_processes::Finder::default(),
             version: 0,
             checks: BTreeMap::new(),
             forget: Vec::new(),
@@ -78,6 +81,12 @@ impl Balancing {
     pub fn zone(&mut self, zone: Option<&str>) {
         self.due = true;
         self.engine.set_zone(zone);
+    }
+
+    /// This node's addresses, at which processes of it may be endpoints.
+    pub fn addresses(&mut self, addresses: &[IpAddr]) {
+        self.due = true;
+        self.own_processes.addresses(addresses);
     }
 
     /// Takes in a Service.
@@ -170,6 +179,7 @@ impl Balancing {
             match change {
                 Change::Frontend(frontend, to) => {
                     self.publish(&frontend, to.is_some());
+                    self.own_processes.frontend(&frontend, to.as_ref());
                     let owner = Owner::Frontend(frontend);
                     match to {
                         Some(target) => store.set(&owner, pipeline::frontend(&frontend, &target)),
@@ -178,6 +188,7 @@ impl Balancing {
                 }
                 Change::Set(id, Some(set)) => {
                     self.sets += usize::from(!store.has(&Owner::Set(id)));
+                    self.own_processes.set(id, Some(&set));
                     let possible = set.protocol != Protocol::Sctp || sctp;
                     put(store, groups, id, pipeline::set(id, &set, possible));
                     if set.protocol == Protocol::Sctp {
@@ -186,15 +197,18 @@ impl Balancing {
                 }
                 Change::Set(id, None) => {
                     self.sets -= usize::from(store.has(&Owner::Set(id)));
+                    self.own_processes.set(id, None);
                     self.of_sctp.remove(&id);
                     store.remove(&Owner::Set(id));
                     groups.remove(&Owner::Set(id));
                 }
                 Change::External(external, Some(number)) => {
+                    self.own_processes.external();
                     self.published.external.insert(external, number);
                     self.version += 1;
                 }
                 Change::External(external, None) => {
+                    self.own_processes.external();
                     self.published.external.remove(&external);
                     self.version += 1;
                 }
@@ -206,6 +220,10 @@ impl Balancing {
                 }
                 Change::Forget(frontend, endpoint) => self.forget.push((frontend, endpoint)),
             }
+        }
+        if let Some(own) = self.own_processes.find(&self.published.external) {
+            self.version += u64::from(self.published.own != own);
+            self.published.own = own;
         }
         self.complain();
     }

@@ -13,12 +13,15 @@ use tracing::debug;
 
 use api::{NodeConfig, OverlayType};
 
+mod matching;
 mod nft;
+mod own_processes;
 mod routes;
 mod ruleset;
 mod services;
 
-pub(crate) use nft::{batch, element};
+pub(crate) use nft::{batch, element, prefix};
+pub(crate) use own_processes::{OWN_EXTERNAL, OWN_NODE_PORTS};
 pub(crate) use services::{EXTERNAL, NODE_PORTS, sets_and_maps};
 
 /// Name of the nftables table, in family `inet`.

@@ -1,15 +1,22 @@
-//! What of the host's addresses and ports, and of others', leads to Services in the bridge: the elements of the sets and
-//! maps that [`crate::host_setup`] declares when its plan has Services.
+//! What of the host's addresses and ports, and of others', leads to Services: the elements of the sets and maps that
+//! [`crate::host_setup`] declares when its plan has Services. Most leads to the bridge; what a process of the host answers that is
+//! to see its clients' addresses goes straight to it.
 //!
 //! An event costs what it changes: [`apply`] adds and takes away single elements. [`restate`] says everything, the first
 //! time, at audits, and after anything went wrong. Each is one transaction of the kernel: no packet sees a part of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod elements;
 
-use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde_json::Value;
 use service::lb::{External, Protocol};
 
-use crate::host_setup::{EXTERNAL, NODE_PORTS, batch, element, sets_and_maps};
+use crate::host_setup::{batch, sets_and_maps};
+use elements::Elements;
 
 /// A node port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +29,15 @@ pub struct NodePort {
     pub port: u16,
 }
 
+/// Who answers on the host itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// One of the host's addresses, and the port.
+    pub to: SocketAddr,
+    /// Whose packets go straight there, of the address's family; empty: everybody's. The bridge judges others.
+    pub sources: Arc<[IpNet]>,
+}
+
 /// What leads to Services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
@@ -29,7 +45,21 @@ pub struct Published {
     pub node_ports: BTreeSet<NodePort>,
     /// Other destinations, and the node ports that stand for them in the bridge.
     pub external: BTreeMap<External, u16>,
+    /// What comes straight to processes of the host, from outside; all of it is above too, for the node's own processes.
+    pub own: OwnProcesses,
 }
+
+/// What comes straight to processes of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnProcesses {
+    /// To node ports.
+    pub node_ports: BTreeMap<NodePort, SocketAddr>,
+    /// To other destinations.
+    pub external: BTreeMap<External, Own>,
+}
+
+/// What each key had, and what it is to have.
+type Differences<K, V> = BTreeMap<K, (Option<V>, Option<V>)>;
 
 /// What makes one [`Published`] another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +67,11 @@ pub struct Changes {
     /// Node ports that come (`true`) or go.
     pub node_ports: BTreeMap<NodePort, bool>,
     /// Destinations: the node port that stood for it, and the one that is to.
-    pub external: BTreeMap<External, (Option<u16>, Option<u16>)>,
+    pub external: Differences<External, u16>,
+    /// Node ports: who answered on the host, and who is to.
+    pub own_node_ports: Differences<NodePort, SocketAddr>,
+    /// Destinations: who answered on the host, and who is to.
+    pub own_external: Differences<External, Own>,
 }
 
 impl Changes {
@@ -46,23 +80,21 @@ impl Changes {
     pub fn between(has: &Published, wanted: &Published) -> Self {
         let come = wanted.node_ports.difference(&has.node_ports).map(|port| (*port, true));
         let go = has.node_ports.difference(&wanted.node_ports).map(|port| (*port, false));
-        let mut external = BTreeMap::new();
-        for (at, port) in &wanted.external {
-            let before = has.external.get(at);
-            if before != Some(port) {
-                external.insert(*at, (before.copied(), Some(*port)));
-            }
+        Self {
+            node_ports: come.chain(go).collect(),
+            external: differences(&has.external, &wanted.external),
+            own_node_ports: differences(&has.own.node_ports, &wanted.own.node_ports),
+            own_external: differences(&has.own.external, &wanted.own.external),
         }
-        for (at, port) in has.external.iter().filter(|(at, _)| !wanted.external.contains_key(at)) {
-            external.insert(*at, (Some(*port), None));
-        }
-        Self { node_ports: come.chain(go).collect(), external }
     }
 
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.node_ports.is_empty() && self.external.is_empty()
+        self.node_ports.is_empty()
+            && self.external.is_empty()
+            && self.own_node_ports.is_empty()
+            && self.own_external.is_empty()
     }
 
     /// Everything that goes, goes first: a key cannot have two values.
@@ -75,7 +107,34 @@ impl Changes {
             before.iter().for_each(|port| go.external(*at, *port));
             after.iter().for_each(|port| come.external(*at, *port));
         }
+        for (port, (before, after)) in &self.own_node_ports {
+            before.iter().for_each(|to| go.own_node_port(*port, *to));
+            after.iter().for_each(|to| come.own_node_port(*port, *to));
+        }
+        for (at, (before, after)) in &self.own_external {
+            before.iter().for_each(|own| go.own_external(*at, own));
+            after.iter().for_each(|own| come.own_external(*at, own));
+        }
         go.commands("delete").chain(come.commands("add")).collect()
+    }
+}
+
+fn differences<K: Ord + Copy, V: Clone + PartialEq>(
+    has: &BTreeMap<K, V>,
+    wanted: &BTreeMap<K, V>,
+) -> Differences<K, V> {
+    let come = wanted.iter().map(|(key, value)| (*key, (has.get(key).cloned(), Some(value.clone()))));
+    let gone = has.iter().filter(|(key, _)| !wanted.contains_key(key));
+    let all = come.chain(gone.map(|(key, value)| (*key, (Some(value.clone()), None))));
+    all.filter(|(_, (before, after))| before != after).collect()
+}
+
+fn follow<K: Ord + Copy, V: Clone>(has: &mut BTreeMap<K, V>, differences: &Differences<K, V>) {
+    for (key, (_, after)) in differences {
+        match after {
+            Some(value) => has.insert(*key, value.clone()),
+            None => has.remove(key),
+        };
     }
 }
 
@@ -89,18 +148,17 @@ impl Published {
                 self.node_ports.remove(port);
             }
         }
-        for (at, (_, after)) in &changes.external {
-            match after {
-                Some(port) => self.external.insert(*at, *port),
-                None => self.external.remove(at),
-            };
-        }
+        follow(&mut self.external, &changes.external);
+        follow(&mut self.own.node_ports, &changes.own_node_ports);
+        follow(&mut self.own.external, &changes.own_external);
     }
 
     fn commands(&self) -> Vec<Value> {
         let mut all = Elements::default();
         self.node_ports.iter().for_each(|port| all.node_port(*port));
         self.external.iter().for_each(|(at, port)| all.external(*at, *port));
+        self.own.node_ports.iter().for_each(|(port, to)| all.own_node_port(*port, *to));
+        self.own.external.iter().for_each(|(at, own)| all.own_external(*at, own));
         sets_and_maps("flush").chain(all.commands("add")).collect()
     }
 }
@@ -125,35 +183,6 @@ pub fn restate(wanted: &Published) -> host::Result<()> {
     host::nft::apply(&batch(&wanted.commands()))
 }
 
-/// Elements of each set and map, IPv4's and IPv6's.
-#[derive(Default)]
-struct Elements {
-    node_ports: [Vec<Value>; 2],
-    external: [Vec<Value>; 2],
-}
-
-impl Elements {
-    fn node_port(&mut self, port: NodePort) {
-        let [ipv4, ipv6] = &mut self.node_ports;
-        let elements = if port.ipv6 { ipv6 } else { ipv4 };
-        elements.push(json!({ "concat": [port.protocol.number(), port.port] }));
-    }
-
-    fn external(&mut self, at: External, stand_in: u16) {
-        let [ipv4, ipv6] = &mut self.external;
-        let elements = if at.address.is_ipv6() { ipv6 } else { ipv4 };
-        let key = json!({ "concat": [at.address, at.protocol.number(), at.port] });
-        elements.push(json!([key, stand_in]));
-    }
-
-    fn commands(self, verb: &str) -> impl Iterator<Item = Value> {
-        let sets = NODE_PORTS.into_iter().zip(self.node_ports);
-        let all = sets.chain(EXTERNAL.into_iter().zip(self.external));
-        all.filter(|(_, elements)| !elements.is_empty())
-            .map(move |(name, elements)| element(verb, name, &elements))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +199,7 @@ mod tests {
         Published {
             node_ports: node_ports.iter().copied().collect(),
             external: external.iter().copied().collect(),
+            own: OwnProcesses::default(),
         }
     }
 
@@ -215,6 +245,47 @@ mod tests {
     fn everything_is_said_after_everything_is_forgotten() {
         let commands = published(&[port(true, 30001)], &[(at("192.0.2.1"), 30001)]).commands();
         let flushed = commands.iter().filter(|command| command.get("flush").is_some()).count();
-        assert_eq!((flushed, commands.len()), (4, 6));
+        assert_eq!((flushed, commands.len()), (12, 14));
+    }
+
+    #[test]
+    fn the_hosts_own_processes_have_an_address_and_a_port_for_each_range_of_clients() {
+        let to = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let own = |to: &str, sources: &[&str]| Own {
+            to: to.parse().unwrap(),
+            sources: sources.iter().map(|net| net.parse().unwrap()).collect(),
+        };
+        let mut has = Published::default();
+        has.own.node_ports.insert(port(true, 30001), to("[fd00::1]:80"));
+        // The kernel takes no ranges that overlap.
+        let overlapping = own("10.0.0.1:8080", &["192.0.2.0/24", "192.0.2.7/32"]);
+        has.own.external.insert(at("198.51.100.1"), overlapping);
+        let wanted = Published {
+            own: OwnProcesses {
+                node_ports: [(port(true, 30001), to("[fd00::1]:81"))].into(),
+                external: [(at("198.51.100.1"), own("10.0.0.1:8080", &[]))].into(),
+            },
+            ..Published::default()
+        };
+        let changes = Changes::between(&has, &wanted);
+        let (narrow, wide) = (
+            r#"{"prefix":{"addr":"192.0.2.0","len":24}},"198.51.100.1",17,53"#,
+            r#"{"prefix":{"addr":"0.0.0.0","len":0}},"198.51.100.1",17,53"#,
+        );
+        assert_eq!(
+            said(&changes.commands()),
+            [
+                r#"delete own-node-port-addresses6 [[{"concat":[6,30001]},"fd00::1"]]"#.to_owned(),
+                r#"delete own-node-port-ports6 [[{"concat":[6,30001]},80]]"#.to_owned(),
+                format!(r#"delete own-external-addresses4 [[{{"concat":[{narrow}]}},"10.0.0.1"]]"#),
+                format!(r#"delete own-external-ports4 [[{{"concat":[{narrow}]}},8080]]"#),
+                r#"add own-node-port-addresses6 [[{"concat":[6,30001]},"fd00::1"]]"#.to_owned(),
+                r#"add own-node-port-ports6 [[{"concat":[6,30001]},81]]"#.to_owned(),
+                format!(r#"add own-external-addresses4 [[{{"concat":[{wide}]}},"10.0.0.1"]]"#),
+                format!(r#"add own-external-ports4 [[{{"concat":[{wide}]}},8080]]"#),
+            ]
+        );
+        has.follow(&changes);
+        assert_eq!(has, wanted);
     }
 }

@@ -398,6 +398,9 @@ impl State {
     /// This node's addresses on its uplink.
     pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
         if self.own_addresses != addresses {
+            if let Some(balancing) = &mut self.balancing {
+                balancing.addresses(&addresses);
+            }
             self.own_addresses = addresses;
             self.node_flows();
         }

@@ -42,6 +42,7 @@ mod raw;
 pub mod real;
 pub mod runtime;
 pub mod sctp;
+mod sctp_socket;
 pub mod serve;
 pub mod spec;
 pub mod supervisor;

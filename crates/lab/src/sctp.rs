@@ -1,7 +1,7 @@
 //! The few SCTP packets (RFC 9260) that tell whether a port is reached: INIT, INIT ACK and ABORT.
 //!
-//! Not every kernel has SCTP sockets, so both sides of a probe work on raw sockets. The responder answers INIT with
-//! INIT ACK on the ports it serves and with ABORT on others; what it has to say about itself travels in the state
+//! Not every kernel has SCTP sockets. Where there are none, both sides of a probe work on raw ones. The responder answers
+//! INIT with INIT ACK on the ports it serves and with ABORT on others; what it has to say about itself travels in the state
 //! cookie (section 5.1.3), whose content is the responder's own business. No association is ever established.
 
 /// Chunk types (section 3.2).

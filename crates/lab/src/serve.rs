@@ -1,8 +1,9 @@
 //! Servers that say who they are: what a pod of the lab runs instead of a container.
 //!
-//! A TCP connection is greeted with one line of JSON and then echoes what it is sent; a UDP datagram is answered
-//! with that line; an SCTP INIT is answered with an INIT ACK whose state cookie is that line. The line names the pod
-//! and the client's address as the pod saw it: `{"namespace":"default","name":"web","client":"10.244.1.3:40312"}`.
+//! A TCP connection is greeted with one line of JSON and then echoes what it is sent, and so does an SCTP association;
+//! where the kernel has no SCTP, an INIT is answered with an INIT ACK whose state cookie is that line. A UDP datagram is
+//! answered with it. The line names the pod and the client's address as the pod saw it:
+//! `{"namespace":"default","name":"web","client":"10.244.1.3:40312"}`.
 
 mod sctp;
 
@@ -19,8 +20,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use crate::netns;
 use crate::probe::{Probe, Protocol};
+use crate::{netns, sctp_socket};
 
 /// Connections that may wait to be accepted: Linux's default upper limit (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
@@ -90,8 +91,8 @@ pub struct Servers {
 impl Servers {
     /// Serves `ports` inside the namespace `place`.
     ///
-    /// UDP sockets are opened per address of `addresses`, so that an answer comes from the address that was asked.
-    /// SCTP ports are announced to `sctp`, the one responder of the namespace.
+    /// UDP and SCTP sockets are opened per address of `addresses`, so that an answer comes from the address that was asked.
+    /// SCTP ports are announced to `sctp`, the one responder of the namespace, which answers where there are no such sockets.
     ///
     /// # Errors
     /// [`ServeError`] when one of the ports cannot be served; then none is.
@@ -109,7 +110,7 @@ impl Servers {
         for socket in opened {
             let identity = identity.clone();
             match socket {
-                Opened::Tcp(listener) => tasks.spawn(serve_tcp(listener, identity)),
+                Opened::Stream(listener) => tasks.spawn(serve_stream(listener, identity)),
                 Opened::Udp(socket) => tasks.spawn(serve_udp(socket, identity)),
             };
         }
@@ -131,7 +132,7 @@ impl Drop for Servers {
 }
 
 enum Opened {
-    Tcp(TcpListener),
+    Stream(TcpListener),
     Udp(UdpSocket),
 }
 
@@ -140,7 +141,7 @@ fn open_all(ports: &[Probe], addresses: &[IpAddr]) -> Result<Vec<Opened>, ServeE
     for probe in ports {
         let failed = |source| ServeError::Open { probe: *probe, source };
         match probe.protocol {
-            Protocol::Tcp => opened.push(Opened::Tcp(listen(probe.port).map_err(failed)?)),
+            Protocol::Tcp => opened.push(Opened::Stream(listen(probe.port).map_err(failed)?)),
             Protocol::Udp => {
                 for address in addresses {
                     let socket = std::net::UdpSocket::bind(SocketAddr::new(*address, probe.port));
@@ -149,6 +150,12 @@ fn open_all(ports: &[Probe], addresses: &[IpAddr]) -> Result<Vec<Opened>, ServeE
                         UdpSocket::from_std(socket)
                     });
                     opened.push(Opened::Udp(socket.map_err(failed)?));
+                }
+            }
+            Protocol::Sctp if sctp_socket::available() => {
+                for address in addresses {
+                    let listener = sctp_socket::listen(SocketAddr::new(*address, probe.port), BACKLOG);
+                    opened.push(Opened::Stream(listener.map_err(failed)?));
                 }
             }
             Protocol::Sctp | Protocol::Icmp => {}
@@ -171,7 +178,7 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-async fn serve_tcp(listener: TcpListener, identity: Identity) {
+async fn serve_stream(listener: TcpListener, identity: Identity) {
     // Dropped with the listener: a server that goes takes its connections along.
     let mut connections = JoinSet::new();
     loop {

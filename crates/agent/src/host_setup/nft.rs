@@ -41,6 +41,13 @@ pub(super) fn map(verb: &str, name: &str, key: &[&str], value: &str) -> Value {
     } } })
 }
 
+/// A map whose keys begin with ranges of addresses.
+pub(super) fn map_of_ranges(verb: &str, name: &str, key: &[&str], value: &str) -> Value {
+    json!({ verb: { "map": {
+        "family": "inet", "table": NFT_TABLE, "name": name, "type": key, "map": value, "flags": ["interval"],
+    } } })
+}
+
 pub(super) fn rule(chain: &str, expr: &[Value], comment: &str) -> Value {
     json!({ "add": { "rule": {
         "family": "inet", "table": NFT_TABLE, "chain": chain, "expr": expr, "comment": comment,
@@ -55,7 +62,8 @@ pub(super) fn payload(protocol: &str, field: &str) -> Value {
     json!({ "payload": { "protocol": protocol, "field": field } })
 }
 
-pub(super) fn prefix(net: ipnet::IpNet) -> Value {
+/// A range of addresses, as expressions and elements have it.
+pub(crate) fn prefix(net: ipnet::IpNet) -> Value {
     json!({ "prefix": { "addr": net.network(), "len": net.prefix_len() } })
 }
 

@@ -139,7 +139,7 @@ mod tests {
         let (without, with) =
             (text(&plan()), text(&HostPlan { services: Some(Services::default()), ..plan() }));
         assert!(!without.contains("dnat\":{") && without.contains("\"delete\":{\"map\""), "{without}");
-        assert_eq!(with.matches("dnat\":{").count(), 4, "{with}");
+        assert_eq!(with.matches("dnat\":{").count(), 8, "{with}");
         assert!(with.contains("10.0.1.255") && with.contains("fd00::1:ffff:ffff:ffff:ffff"), "{with}");
         assert!(with.contains("0a:58:00:00:00:04") && !with.contains("\"delete\""), "{with}");
     }

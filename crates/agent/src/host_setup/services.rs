@@ -3,13 +3,14 @@
 //! What the node's addresses and others are to have for Services is in sets and maps, whose elements
 //! [`crate::published`] looks after. Connections there are given the node-port address of the node's pod CIDR, which is
 //! routed to the bridge; the client's address stays.
+//! What does not go there is in [`super::own_processes`].
 
 use datapath::topology::{REFUSED_MAC, node_port_address};
-use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::nft::{base_chain, chain, map, matches, meta, payload, prefix, rule, set};
-use super::{Family, Services};
+use super::matching::{at_node, is_of, of, protocol, with_ports};
+use super::nft::{base_chain, chain, map, matches, meta, payload, rule, set};
+use super::{Family, Services, own_processes};
 
 /// Sets of protocols and ports: node ports, IPv4's and IPv6's.
 pub(crate) const NODE_PORTS: [&str; 2] = ["node-ports4", "node-ports6"];
@@ -36,12 +37,19 @@ pub(super) fn commands(bridge: &str, families: &[Family], services: &Services) -
     commands.extend([
         rule(
             FROM_OUTSIDE,
-            &[matches(meta("iifname"), "!=", bridge), jump.clone()],
+            &[matches(meta("iifname"), "==", bridge), json!({ "return": null })],
             "pods have Services in the bridge",
         ),
+        rule(
+            FROM_OUTSIDE,
+            &[json!({ "jump": { "target": own_processes::TO_HOST } })],
+            "Services of the node's own processes",
+        ),
+        rule(FROM_OUTSIDE, std::slice::from_ref(&jump), "Services for the outside"),
         rule(FROM_HERE, &[jump], "Services for the node's own processes"),
     ]);
     // An external address may be the node's own.
+    commands.extend(families.iter().flat_map(|family| own_processes::rules(family, services)));
     commands.extend(families.iter().map(external));
     commands.extend(families.iter().map(|family| node_ports(family, services)));
     commands.extend(refusals(bridge));
@@ -50,13 +58,15 @@ pub(super) fn commands(bridge: &str, families: &[Family], services: &Services) -
 
 /// Takes everything away, whether it is there or not; to be done when all chains are empty.
 pub(super) fn none() -> Vec<Value> {
-    let away = [FROM_OUTSIDE, FROM_HERE, TO_BRIDGE, REFUSED].map(|name| chain("delete", name));
+    let away = [FROM_OUTSIDE, FROM_HERE, TO_BRIDGE, own_processes::TO_HOST, REFUSED]
+        .map(|name| chain("delete", name));
     chains().chain(sets_and_maps("add")).chain(away).chain(sets_and_maps("delete")).collect()
 }
 
 fn chains() -> impl Iterator<Item = Value> {
     [
         chain("add", TO_BRIDGE),
+        chain("add", own_processes::TO_HOST),
         base_chain(FROM_OUTSIDE, "nat", "prerouting", BEFORE_OTHERS),
         base_chain(FROM_HERE, "nat", "output", BEFORE_OTHERS),
         base_chain(REFUSED, "filter", "prerouting", RAW),
@@ -70,33 +80,15 @@ pub(crate) fn sets_and_maps(verb: &str) -> impl Iterator<Item = Value> {
     let maps = EXTERNAL.into_iter().zip(["ipv4_addr", "ipv6_addr"]).map(move |(name, address)| {
         map(verb, name, &[address, "inet_proto", "inet_service"], "inet_service")
     });
-    sets.into_iter().chain(maps.collect::<Vec<_>>())
-}
-
-/// How things are called in a family.
-struct Names {
-    ip: &'static str,
-    nfproto: &'static str,
-    node_ports: &'static str,
-    external: &'static str,
-}
-
-fn names(family: &Family) -> Names {
-    let ([node_ports4, node_ports6], [external4, external6]) = (NODE_PORTS, EXTERNAL);
-    if family.pods.addr().is_ipv4() {
-        Names { ip: "ip", nfproto: "ipv4", node_ports: node_ports4, external: external4 }
-    } else {
-        Names { ip: "ip6", nfproto: "ipv6", node_ports: node_ports6, external: external6 }
-    }
+    sets.into_iter().chain(maps.collect::<Vec<_>>()).chain(own_processes::maps(verb))
 }
 
 fn external(family: &Family) -> Value {
-    let Names { ip, nfproto, external, .. } = names(family);
+    let (ip, external) = (protocol(family), of(EXTERNAL, family));
     let key = json!({ "concat": [payload(ip, "daddr"), meta("l4proto"), payload("th", "dport")] });
     let expr = [
-        matches(meta("nfproto"), "==", nfproto),
-        // A port can be translated only where there are ports.
-        matches(meta("l4proto"), "==", json!({ "set": ["tcp", "udp", "sctp"] })),
+        is_of(family),
+        with_ports(),
         json!({ "dnat": {
             "family": ip,
             "addr": node_port_address(family.pods),
@@ -107,37 +99,12 @@ fn external(family: &Family) -> Value {
 }
 
 fn node_ports(family: &Family, services: &Services) -> Value {
-    let Names { ip, nfproto, node_ports, .. } = names(family);
+    let (ip, node_ports) = (protocol(family), of(NODE_PORTS, family));
     let ports = json!({ "concat": [meta("l4proto"), payload("th", "dport")] });
-    let mut expr = vec![
-        matches(meta("nfproto"), "==", nfproto),
-        matches(ports, "==", format!("@{node_ports}")),
-        matches(payload(ip, "daddr"), "!=", of_this_machine_only(family)),
-    ];
-    let ipv4 = family.pods.addr().is_ipv4();
-    let listed = services.node_port_addresses.iter().filter(|net| net.addr().is_ipv4() == ipv4);
-    // Ranges in a set must not overlap.
-    let listed = IpNet::aggregate(&listed.map(IpNet::trunc).collect());
-    if !listed.is_empty() && listed.iter().all(|net| net.prefix_len() > 0) {
-        expr.push(matches(payload(ip, "daddr"), "==", prefixes(&listed)));
-    }
-    expr.push(matches(json!({ "fib": { "result": "type", "flags": ["daddr"] } }), "==", "local"));
+    let mut expr = vec![is_of(family), matches(ports, "==", format!("@{node_ports}"))];
+    expr.extend(at_node(family, services));
     expr.push(json!({ "dnat": { "family": ip, "addr": node_port_address(family.pods) } }));
     rule(TO_BRIDGE, &expr, "node ports")
-}
-
-/// Addresses whose packets can go nowhere else: loopback and link-local ones.
-fn of_this_machine_only(family: &Family) -> Value {
-    let prefix = |addr: &str, len: u8| json!({ "prefix": { "addr": addr, "len": len } });
-    if family.pods.addr().is_ipv4() {
-        prefix("127.0.0.0", 8)
-    } else {
-        json!({ "set": ["::1", prefix("fe80::", 10)] })
-    }
-}
-
-fn prefixes(nets: &[IpNet]) -> Value {
-    json!({ "set": nets.iter().map(|net| prefix(*net)).collect::<Vec<_>>() })
 }
 
 /// Refused before connection tracking and routing, neither of which has a part in it: the bridge hands over what it

@@ -14,7 +14,7 @@ mod world;
 use std::io::ErrorKind;
 
 use agent::host_setup::{self, Services};
-use agent::published::{self, Changes, NodePort, Published};
+use agent::published::{self, Changes, NodePort, Own, Published};
 use host::sysctl::{self, Sysctls};
 use service::lb::{External, Protocol};
 
@@ -101,6 +101,58 @@ fn an_external_address_may_be_the_nodes_own_and_its_port_a_node_port() {
         for from in [&world.client, &world.node] {
             external.hears(from, family.second, EXTERNAL.0);
             node_port.hears(from, family.node, EXTERNAL.0);
+        }
+    }
+}
+
+#[test]
+fn clients_outside_come_straight_to_the_nodes_processes_where_they_may() {
+    let world = world!(Bridge::Answers);
+    let mut has = published(&FAMILIES.map(|f| f.external));
+    set_up(&world, &has);
+    let of = |family: &world::Family, sources: &[&str]| {
+        let sources = sources.iter().map(|net| net.parse().unwrap()).collect();
+        Own { to: std::net::SocketAddr::new(ip(family.second), 8080), sources }
+    };
+    let with = |sources: [&[&str]; 2]| {
+        let mut wanted = has.clone();
+        for (family, sources) in FAMILIES.iter().zip(sources) {
+            let own = of(family, sources);
+            for protocol in PROTOCOLS {
+                let ipv6 = own.to.is_ipv6();
+                wanted.own.node_ports.insert(NodePort { ipv6, protocol, port: NODE_PORT }, own.to);
+                let at = External { address: ip(family.external), protocol, port: EXTERNAL.0 };
+                wanted.own.external.insert(at, own.clone());
+            }
+        }
+        wanted
+    };
+    let everybody = with([&[], &[]]);
+    let some = with([&["192.0.2.0/25", "192.0.2.64/26"], &["2001:db8::/116", "2001:db8:7::/48"]]);
+    let others = with([&["192.0.2.0/26"], &["2001:db8:7::/48"]]);
+    // As differences, and all anew.
+    for (wanted, allowed) in [(everybody, true), (some, true), (others, false)] {
+        let changes = Changes::between(&has, &wanted);
+        world.on_node(|| published::apply(&changes)).unwrap();
+        has.follow(&changes);
+        assert_eq!(has, wanted);
+        for anew in [false, true] {
+            if anew {
+                world.on_node(|| published::restate(&wanted)).unwrap();
+            }
+            for (family, protocol) in FAMILIES.iter().flat_map(|f| PROTOCOLS.map(|p| (f, p))) {
+                let client = ip(family.client);
+                let own = Server::new(&world.node, protocol, family.second, 8080);
+                for to in [family.node, family.second] {
+                    assert_eq!(own.hears(&world.client, to, NODE_PORT), (client, client));
+                }
+                let in_bridge = Server::new(&world.bridge, protocol, family.node_port, EXTERNAL.1);
+                let server = if allowed { &own } else { &in_bridge };
+                assert_eq!(server.hears(&world.client, family.external, EXTERNAL.0), (client, client));
+                // The node itself is inside: the bridge chooses from all endpoints for it.
+                let node = ip(family.node);
+                assert_eq!(in_bridge.hears(&world.node, family.external, EXTERNAL.0), (node, node));
+            }
         }
     }
 }
@@ -264,7 +316,7 @@ fn thousands_are_said_at_once() {
     }
     set_up(&world, &wanted);
     let table = world.table();
-    assert_eq!(table.matches(" : ").count(), 5000 + 2, "elements, and the types of two maps");
+    assert_eq!(table.matches(" : ").count(), 5000 + 10, "elements, and the types of maps");
     let server = Server::new(&world.bridge, Protocol::Tcp, IPV4.node_port, 34999);
     server.hears(&world.client, "203.0.113.199", 34999);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 
 use super::{Outcome, Probe, Protocol, icmp, sctp, stream};
-use crate::netns;
+use crate::{netns, sctp_socket};
 
 /// Probes at the same time, of two sockets at most: well below the usual limit of open files.
 const AT_ONCE: usize = 4096;
@@ -75,7 +75,7 @@ async fn run_from(place: &Path, attempts: Vec<Attempt>) -> Vec<Verdict> {
 
 /// A socket for each kind of probe, not yet used.
 enum Opened {
-    Tcp(tokio::net::TcpSocket, tokio::net::TcpSocket),
+    Stream(tokio::net::TcpSocket, tokio::net::TcpSocket),
     Udp(std::net::UdpSocket),
     Sctp(std::os::fd::OwnedFd),
     Icmp(std::os::fd::OwnedFd),
@@ -85,8 +85,11 @@ fn open(attempt: Attempt) -> (Attempt, std::io::Result<Opened>) {
     let target = attempt.target;
     let to = SocketAddr::new(target, attempt.probe.port);
     let socket = match attempt.probe.protocol {
-        Protocol::Tcp => stream::open_tcp(to).map(|(first, second)| Opened::Tcp(first, second)),
+        Protocol::Tcp => stream::open_tcp(to).map(|(first, second)| Opened::Stream(first, second)),
         Protocol::Udp => stream::open_udp(to).map(Opened::Udp),
+        Protocol::Sctp if sctp_socket::available() => {
+            stream::open_sctp(to).map(|(first, second)| Opened::Stream(first, second))
+        }
         Protocol::Sctp => sctp::open(target).map(Opened::Sctp),
         Protocol::Icmp => icmp::open(target).map(Opened::Icmp),
     };
@@ -98,7 +101,7 @@ async fn ask((attempt, socket): (Attempt, std::io::Result<Opened>)) -> Verdict {
     let target = SocketAddr::new(attempt.target, attempt.probe.port);
     let asked = async {
         match socket? {
-            Opened::Tcp(first, second) => stream::tcp(first, second, target, attempt.timeout).await,
+            Opened::Stream(first, second) => stream::connect(first, second, target, attempt.timeout).await,
             Opened::Udp(socket) => stream::udp(socket, attempt.timeout).await,
             Opened::Sctp(socket) => sctp::probe(socket, target.port(), attempt.timeout).await,
             Opened::Icmp(socket) => icmp::probe(socket, target.ip(), attempt.timeout).await,
@@ -123,7 +126,7 @@ async fn ask((attempt, socket): (Attempt, std::io::Result<Opened>)) -> Verdict {
 pub(super) enum Answer {
     /// It answered, with these words.
     Said(String),
-    /// It accepted a connection, on which it may say something.
+    /// It accepted a connection or an association, on which it may say something.
     Connected(tokio::net::TcpStream),
     /// It said no in the protocol's own way.
     Refused,

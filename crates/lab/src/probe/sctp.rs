@@ -1,4 +1,4 @@
-//! SCTP probes: INIT out, INIT ACK or ABORT back.
+//! SCTP probes where the kernel has no SCTP: INIT out, INIT ACK or ABORT back.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

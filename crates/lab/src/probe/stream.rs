@@ -1,4 +1,4 @@
-//! TCP and UDP probes.
+//! Probes by sockets that the kernel has: TCP, UDP, and SCTP's where it has them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,13 +8,15 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::run::Answer;
+use crate::sctp_socket;
 
 /// No target's words are longer.
 const LINE: u64 = 1024;
 
-/// A TCP connection that is established is an answer; a reset is an error of the socket. Half way a second connection is
-/// tried beside the first: the kernel repeats a lost SYN only after a second, when most probes have ended.
-pub(super) async fn tcp(
+/// A TCP connection that is established is an answer, and so is an SCTP association; a reset or an abort is an error of the
+/// socket. Half way a second one is tried beside the first: the kernel repeats a lost SYN only after a second, and a lost INIT
+/// after three, when most probes have ended.
+pub(super) async fn connect(
     first: TcpSocket,
     second: TcpSocket,
     target: SocketAddr,
@@ -35,6 +37,11 @@ pub(super) async fn tcp(
 pub(super) fn open_tcp(target: SocketAddr) -> io::Result<(TcpSocket, TcpSocket)> {
     let open = || if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     Ok((open()?, open()?))
+}
+
+/// The same for SCTP.
+pub(super) fn open_sctp(target: SocketAddr) -> io::Result<(TcpSocket, TcpSocket)> {
+    Ok((sctp_socket::client(target)?, sctp_socket::client(target)?))
 }
 
 /// The first line that a server says of its own accord, without the line's end.

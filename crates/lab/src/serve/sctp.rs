@@ -1,4 +1,4 @@
-//! The SCTP side of a network namespace: one responder, since raw sockets all get every packet.
+//! The SCTP side of a network namespace where the kernel has no SCTP: one responder, since raw sockets all get every packet.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,6 +14,7 @@ use super::{Identity, ServeError};
 use crate::netns;
 use crate::raw::{self, RawSocket};
 use crate::sctp::{Chunk, Packet};
+use crate::sctp_socket;
 
 /// Initiate tag of every responder: nothing is remembered between packets, and nothing follows an INIT ACK.
 const TAG: u32 = 0x6b76_7377;
@@ -28,12 +29,12 @@ pub struct SctpResponder {
 }
 
 impl SctpResponder {
-    /// Begins to answer on `addresses`: with ABORT, as no port is served yet.
+    /// Begins to answer on `addresses`: with ABORT, as no port is served yet. Where the kernel has SCTP, that is left to it.
     ///
     /// # Errors
     /// [`ServeError::Raw`] when an address is not there or raw sockets are not allowed.
     pub async fn start(place: &Path, addresses: &[IpAddr]) -> Result<Arc<Self>, ServeError> {
-        let wanted = addresses.to_vec();
+        let wanted = if sctp_socket::available() { vec![] } else { addresses.to_vec() };
         let sockets = netns::within(place, move || {
             let open = |address: IpAddr| {
                 let socket: io::Result<_> = raw::open_bound(address, ipproto::SCTP).and_then(RawSocket::new);
