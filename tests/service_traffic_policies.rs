@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use host::Netns;
 use serde_json::{Value, json};
 use system_tests::service::{
-    Answer, all_answer, and, ask_all, at_node_port, list, route, server, service, service_of_slices, slices,
-    wait_for, with,
+    Answer, all_answer, and, any, ask_all, ask_from, at_node_port, list, route, server, service,
+    service_of_slices, slices, wait_for, with,
 };
 use system_tests::{Api, Lab, possible, sctp};
 
@@ -178,14 +178,45 @@ fn a_process_of_the_node_sees_its_clients_where_it_is_the_nodes_only_endpoint() 
 
     // Beside a pod, the bridge chooses, and hides the clients of the process.
     let pod = with(server("pod", 1, &[8080]), "metadata", &json!({"labels": {"app": "process"}}));
+    let steady = steady_clients(&outside, nodes[0].addresses(), 31_001);
+    let asked = || steady.iter().map(|(client, to)| ask_from(client, *to)).collect::<Vec<_>>();
+    assert!(asked().iter().all(|answer| answer.who() == "process"));
     lab.apply(&pod);
     wait_for_all(&lab, &outside, &nodes[0].addresses(), 31_001, ["process", "pod"]);
     let seen = all_answer(&outside, &nodes[0].addresses(), 31_001, &["process", "pod"]);
     assert_eq!(seen, [parse(OUTSIDE), nodes[0].masquerade()].concat().into_iter().collect());
+    asked();
     lab.delete(&pod);
     sees(&nodes[0].addresses(), 31_001);
+    lab.until("clients that go on sending to be seen again", || {
+        let seen = |answer: &Answer| match answer {
+            Answer::By { name, client } => name == "process" && parse(OUTSIDE).contains(&client.ip()),
+            _ => false,
+        };
+        asked().iter().all(seen)
+    });
     lab.delete(&process);
     wait_for(&lab, &outside, &nodes[0].addresses(), 31_001, "refused");
+}
+
+#[test]
+fn clients_that_sent_before_there_was_a_node_port_are_answered_once_it_is_there() {
+    if !possible() {
+        return;
+    }
+    let (lab, ..) = up(&[]);
+    let early = steady_clients(&lab.outside(), lab.node(1).addresses(), 31_001);
+    let asked = || early.iter().map(|(client, to)| ask_from(client, *to)).collect::<Vec<_>>();
+    assert!(asked().iter().all(|answer| answer.who() == "refused"), "by the node itself");
+    lab.apply(&service("near", &at_node_port(31_001)));
+    lab.until("clients that go on sending to be answered", || {
+        asked().iter().all(|answer| answer.who() == "near")
+    });
+}
+
+/// Clients that send from one port each, to which of these addresses they do.
+fn steady_clients(from: &Netns, to: [IpAddr; 2], port: u16) -> [(UdpSocket, SocketAddr); 2] {
+    to.map(|to| (from.run(|| UdpSocket::bind((any(to), 0))).unwrap().unwrap(), SocketAddr::new(to, port)))
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //!
 //! An event costs what it changes: [`apply`] adds and takes away single elements. [`restate`] says everything, the first
 //! time, at audits, and after anything went wrong. Each is one transaction of the kernel: no packet sees a part of it.
+//! Then there may be [`Earlier`] clients.
 
+mod earlier;
 mod elements;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +18,7 @@ use serde_json::Value;
 use service::lb::{External, Protocol};
 
 use crate::host_setup::{batch, sets_and_maps};
+pub use earlier::Earlier;
 use elements::Elements;
 
 /// A node port.

@@ -1,4 +1,4 @@
-//! The Linux host: network namespaces, links, addresses, routes, sysctls, nftables.
+//! The Linux host: network namespaces, links, addresses, routes, sysctls, nftables, connection tracking.
 //!
 //! Everything the programs of this project do to a Linux machine goes through this crate, and it is the only one
 //! with `unsafe` code (each block says why it is sound). It is blocking: asynchronous callers use
@@ -11,6 +11,7 @@
 //!   [`Netns::run`] runs a closure inside.
 //! * [`Netlink`] is a socket to one namespace's routing netlink. Links, addresses, routes and neighbours are methods
 //!   on it, each a single request and its answer: [`link`], [`address`], [`route`], [`neighbour`].
+//! * [`Conntrack`] is a socket to one namespace's connection tracking.
 //! * [`ethtool`] (offloads), [`sysctl`] and [`nft`] act on the namespace of the *calling thread*, because that is
 //!   what the kernel looks at: call them inside [`Netns::run`].
 //! * [`kernel`] answers whether this kernel has the Open vSwitch datapath; [`file`] installs files atomically.
@@ -24,6 +25,7 @@
 #![deny(unsafe_code)]
 
 pub mod address;
+mod conntrack;
 mod error;
 pub mod ethtool;
 pub mod file;
@@ -38,6 +40,7 @@ pub mod rule;
 pub mod sysctl;
 
 pub use address::Address;
+pub use conntrack::{Conntrack, UdpConnection};
 pub use error::{Error, Result};
 pub use link::{Link, Mac, Veth};
 pub use neighbour::Neighbour;

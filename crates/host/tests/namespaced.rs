@@ -14,8 +14,9 @@ use std::{
     time::Duration,
 };
 
-use host::{Error, Netlink, Netns, OwnPacketsRule, Route, Veth, ethtool, nft, sysctl};
+use host::{Conntrack, Error, Netlink, Netns, OwnPacketsRule, Route, Veth, ethtool, nft, sysctl};
 use ipnet::IpNet;
+use serde_json::json;
 
 /// A namespace that is deleted with the value.
 struct TestNetns {
@@ -392,4 +393,52 @@ fn nftables_rules_land_in_the_namespace() {
     assert!(has_table(&test.netns.run(|| nft::list().unwrap()).unwrap()));
     let other = TestNetns::new();
     assert!(!has_table(&other.netns.run(|| nft::list().unwrap()).unwrap()));
+}
+
+#[test]
+fn tracked_udp_is_told_and_forgotten() {
+    if !privileged() {
+        return;
+    }
+    let test = TestNetns::new();
+    test.netlink().set_up("lo", true).unwrap();
+    let addresses: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+    test.netns
+        .run(|| {
+            // Tracking begins with the first rule that needs it.
+            let table = json!({"add": {"table": {"family": "inet", "name": "t"}}});
+            let chain = json!({"add": {"chain": {"family": "inet", "table": "t", "name": "c",
+                "type": "nat", "hook": "output", "prio": -100, "policy": "accept"}}});
+            let translated = json!({"add": {"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [
+                {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 30_002}},
+                {"redirect": {"port": 30_003}}]}}});
+            nft::apply(&json!({"nftables": [table, chain, translated]})).unwrap();
+            let mut conntrack = Conntrack::open().unwrap();
+            let mut kept = vec![];
+            for address in addresses {
+                let client = UdpSocket::bind((address, 0)).unwrap();
+                for port in [30_001, 30_002] {
+                    client.send_to(b"anybody?", (address, port)).unwrap();
+                }
+                kept.push(client);
+            }
+            let all = |conntrack: &mut Conntrack| {
+                let found = conntrack.udp().unwrap().into_iter();
+                let mut found: Vec<_> =
+                    found.map(|one| (one.destination.ip(), one.destination.port(), one.translated)).collect();
+                found.sort_unstable();
+                found
+            };
+            let [four, six] = addresses;
+            let expected =
+                [(four, 30_001, false), (four, 30_002, true), (six, 30_001, false), (six, 30_002, true)];
+            assert_eq!(all(&mut conntrack), expected);
+            let tracked = conntrack.udp().unwrap();
+            for one in tracked.iter().filter(|one| !one.translated) {
+                conntrack.forget(one).unwrap();
+                conntrack.forget(one).unwrap();
+            }
+            assert_eq!(all(&mut conntrack), [expected[1], expected[3]]);
+        })
+        .unwrap();
 }

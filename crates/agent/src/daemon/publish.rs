@@ -1,21 +1,25 @@
 //! What the host sends to the bridge for Services, and what load balancers ask.
 
+use tracing::warn;
+
 use super::{Daemon, DaemonError};
-use crate::published::{self, Changes, Published};
+use crate::published::{self, Changes, Earlier, Published};
 
 /// What the host was told.
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
-    /// The elements that the host has; `None`: that must be said anew.
-    has: Option<Published>,
-    /// The state of what is wanted that it has.
+    /// What it was told last; `None`: nothing, or nobody knows.
+    told: Option<Published>,
+    /// It may not have that any more: all is to be said anew.
+    anew: bool,
+    /// Which state of what is wanted it was told.
     version: u64,
 }
 
 impl Publisher {
     /// What the host has is to be said anew.
     pub(super) fn again(&mut self) {
-        self.has = None;
+        self.anew = true;
     }
 }
 
@@ -25,24 +29,31 @@ impl Daemon {
         let Some(balancing) = self.state.balancing() else { return Ok(true) };
         self.health_checks.serve(balancing.checks()).await;
         let version = balancing.published_version();
-        if self.publisher.has.is_some() && self.publisher.version == version {
+        let Publisher { told, anew, .. } = &self.publisher;
+        if told.is_some() && !anew && self.publisher.version == version {
             return Ok(true);
         }
         let wanted = balancing.published().clone();
-        let changes = self.publisher.has.as_ref().map(|has| Changes::between(has, &wanted));
-        let published = wanted.clone();
-        let done = tokio::task::spawn_blocking(move || match changes {
-            Some(changes) => published::apply(&changes),
-            None => published::restate(&published),
+        let changes = told.as_ref().map(|told| Changes::between(told, &wanted));
+        let (anew, published) = (*anew, wanted.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            match &changes {
+                Some(changes) if !anew => published::apply(changes)?,
+                _ => published::restate(&published)?,
+            }
+            let earlier = changes.as_ref().map_or_else(|| Earlier::from(&published), Earlier::from);
+            Ok::<_, host::Error>(earlier.forget())
         });
         match done.await? {
-            Ok(()) => {
-                self.publisher.has = Some(wanted);
-                self.publisher.version = version;
+            Ok(forgotten) => {
+                if let Err(error) = forgotten {
+                    warn!(%error, "clients of UDP that sent to new destinations before may get no answer until they pause");
+                }
+                self.publisher = Publisher { told: Some(wanted), anew: false, version };
                 Ok(true)
             }
             Err(error) => {
-                self.publisher.again();
+                self.publisher = Publisher::default();
                 // The table may be gone: it is stated anew first.
                 self.host_due = true;
                 self.trouble("ServicesNotPublished", error.to_string());
