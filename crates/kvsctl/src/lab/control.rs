@@ -108,7 +108,10 @@ pub(super) fn logs(common: &Common, what: &Logs) -> anyhow::Result<()> {
         }
     };
     let mut file = std::fs::File::open(&log)
-        .with_context(|| format!("there is no log {}: see `kvsctl lab status`", log.display()))?;
+        .with_context(|| {
+            let pods = "where Kubernetes is real, k-vswitch's programs are pods: `kubectl -n kube-system logs`";
+            format!("there is no log {}: see `kvsctl lab status`; {pods}", log.display())
+        })?;
     if common.json() {
         let text = io::read_to_string(file)?;
         return output::json(&json!({"log": log, "lines": text.lines().collect::<Vec<_>>()}));
