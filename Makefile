@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build image kube demo test test-kernel lint bench-cni bench-policy bench-service clean
+.PHONY: help deps build image kube demo test test-kernel e2e conformance lint bench-cni bench-policy bench-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -26,6 +26,12 @@ test: deps ## all tests
 
 test-kernel: deps ## live tests on the kernel's datapath, in a virtual machine with Debian's kernel
 	@scripts/test-kernel
+
+e2e: build image kube ## live tests with a real Kubernetes alone
+	@cargo test -p system-tests --test kubernetes -- --show-output
+
+conformance: build image kube ## upstream's suites on a real Kubernetes: network, netpol, cyclonus
+	@for suite in network netpol cyclonus; do scripts/conformance $$suite; done
 
 lint: ## formatting, clippy, and cargo-deny where it is installed
 	@scripts/lint
