@@ -195,6 +195,39 @@ fn a_pod_reaches_itself_and_endpoints_may_be_outside_of_the_cluster() {
 }
 
 #[test]
+fn a_host_port_leads_to_the_pod_of_its_node() {
+    if !possible() {
+        return;
+    }
+    let mut near = server("near", 1, &SERVED);
+    let ports = near["spec"]["containers"][0]["ports"].as_array_mut().unwrap();
+    for port in ports {
+        if port["containerPort"] == 8080 {
+            port["hostPort"] = 18_080.into();
+        }
+    }
+    let (lab, api) = up(&[], &[server("client", 1, &SERVED), server("other", 2, &SERVED), near]);
+    let (client, other) = (lab.node(1).port("client"), lab.node(2).port("other"));
+    let (to, outside) = (lab.node(1).addresses(), lab.outside());
+    wait_for(&lab, &outside, &to, 18_080, "near");
+    let seen = all_answer(&outside, &to, 18_080, &["near"]);
+    assert_eq!(seen, outside_addresses().into(), "clients outside keep their address");
+    for from in [client.open(), other.open(), lab.node(1).netns.clone(), lab.node(2).netns.clone()] {
+        wait_for(&lab, &from, &to, 18_080, "near");
+        all_answer(&from, &to, 18_080, &["near"]);
+    }
+    // The other node has no such pod.
+    all_answer(&outside, &lab.node(2).addresses(), 18_080, &["refused"]);
+    api.delete_pod("default", "near", true);
+    lab.until("the port to go with the pod", || ask_all(&outside, &to, 18_080).all("refused"));
+}
+
+/// Addresses of the namespace outside, as those see it to whom it speaks.
+fn outside_addresses() -> [IpAddr; 2] {
+    ["172.30.0.254", "fd00:30::fe"].map(|text| text.parse().unwrap())
+}
+
+#[test]
 fn what_has_no_clusterip_is_nothing_to_the_bridge_and_sctp_is_as_the_datapath_can() {
     if !possible() {
         return;

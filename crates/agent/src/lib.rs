@@ -22,6 +22,7 @@ pub mod bridge;
 pub mod daemon;
 pub mod enforcement;
 pub mod health_checks;
+pub mod host_ports;
 pub mod host_setup;
 pub mod inspect;
 pub mod install;

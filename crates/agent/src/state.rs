@@ -26,6 +26,7 @@ use tracing::warn;
 pub use self::owner::Owner;
 use crate::balancing::Balancing;
 use crate::enforcement::{self, Enforcement};
+use crate::host_ports::HostPorts;
 use crate::host_setup::gateway;
 use crate::view::{LocalPods, Part, PodRef, Question, ViewEvent};
 
@@ -99,6 +100,7 @@ pub struct State {
     groups: Store<Owner, PackedGroup>,
     /// Services, if the node is their proxy.
     balancing: Option<Balancing>,
+    host_ports: HostPorts,
     /// Those of the node's addresses that have node ports; all of a family of which there is none here.
     node_port_nets: Vec<IpNet>,
 }
@@ -130,6 +132,7 @@ impl State {
             store: Store::default(),
             groups: Store::default(),
             balancing: None,
+            host_ports: HostPorts::default(),
             node_port_nets: Vec::new(),
         }
     }
@@ -322,6 +325,7 @@ impl State {
             ViewEvent::Pod(pod) => self.pod(*pod),
             ViewEvent::PodGone(pod) => {
                 self.pods.remove(&pod);
+                self.host_ports_of(&pod, None);
                 self.enforcement.peer_gone(&name(&pod));
             }
             ViewEvent::Namespace(name, labels) => self.enforcement.namespace(&name, &labels),
@@ -400,6 +404,7 @@ impl State {
         if self.own_addresses != addresses {
             if let Some(balancing) = &mut self.balancing {
                 balancing.addresses(&addresses);
+                self.host_ports.addresses(&addresses, balancing);
             }
             self.own_addresses = addresses;
             self.node_flows();

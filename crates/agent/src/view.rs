@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use api::NodeConfig;
 use policy::spec::{Labels, NetworkPolicySpec};
 
+use crate::host_ports::HostPort;
+
 /// A change of the view.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ViewEvent {
@@ -125,6 +127,8 @@ pub struct ClusterPod {
     pub host_network: bool,
     /// It has succeeded or failed: its addresses may be others' already.
     pub ended: bool,
+    /// Ports of its node that lead to it.
+    pub host_ports: Vec<HostPort>,
     /// What policies look at.
     pub facts: policy::spec::Pod,
 }

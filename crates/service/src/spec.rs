@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// [`ServiceSpec::kind`] of what no API has: external addresses alone, in both families, for ports that pods have on their node.
+pub const HOST_PORTS: &str = "HostPorts";
+
 /// `spec` and `status` of a Service, as far as they count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

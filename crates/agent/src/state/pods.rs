@@ -17,6 +17,7 @@ impl State {
         if pod.node != self.node && !pod.node.is_empty() {
             // It may have been this node's under the same name.
             self.pods.remove(&reference);
+            self.host_ports_of(&reference, None);
             self.peer(&reference, &pod, pod.facts.addresses.clone());
             return;
         }
@@ -30,6 +31,7 @@ impl State {
             // The addresses of a pod of this node are its ports': what the API says of them is older.
             self.peer(&reference, &pod, Vec::new());
         }
+        self.host_ports_of(&reference, Some(&pod));
         self.pods.insert(pod);
         for port in ports {
             self.enforce(port);

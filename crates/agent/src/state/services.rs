@@ -3,7 +3,7 @@
 use service::lb::Name;
 
 use super::State;
-use crate::view::{PodRef, ViewEvent};
+use crate::view::{ClusterPod, PodRef, ViewEvent};
 
 impl State {
     /// Takes in a change of what a proxy of Services looks at.
@@ -16,6 +16,17 @@ impl State {
             ViewEvent::SliceGone(name) => balancing.slice_gone(&shared(&name)),
             ViewEvent::Zone(zone) => balancing.zone(zone.as_deref()),
             _ => {}
+        }
+    }
+}
+
+impl State {
+    /// Ports of the node that lead to a pod, if it is this node's.
+    pub(super) fn host_ports_of(&mut self, reference: &PodRef, pod: Option<&ClusterPod>) {
+        let Some(balancing) = &mut self.balancing else { return };
+        match pod {
+            Some(pod) => self.host_ports.pod(pod, balancing),
+            None => self.host_ports.gone(reference, balancing),
         }
     }
 }

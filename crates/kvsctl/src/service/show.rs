@@ -28,7 +28,8 @@ pub(super) struct Which {
 pub(super) fn run(ask: &Ask, which: &Which) -> anyhow::Result<usize> {
     let (namespace, name) = which.service.split_once('/').unwrap_or((&which.namespace, &which.service));
     let valid =
-        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+        // The last two are of host ports' names.
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || ".-:@".contains(c));
     ensure!(valid(namespace) && valid(name), "{namespace}/{name} is no name of a Service");
     let page = format!("/services/{namespace}/{name}");
     let (answers, silent) = answers(&ask.agents()?, |agent| agent.value::<Shown>(&page, "Services"));

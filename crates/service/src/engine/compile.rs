@@ -7,7 +7,7 @@ use super::compiled::{Compiled, Port, Sources};
 use super::names::Names;
 use super::parse;
 use crate::problems::Problem;
-use crate::spec::{Service, ServicePort};
+use crate::spec::{HOST_PORTS, Service, ServicePort};
 use crate::view::{Kind, Skipped};
 
 /// Says that another proxy serves a Service.
@@ -90,7 +90,7 @@ impl Compiler<'_> {
             addresses.extend(address.map(|address| (address, Kind::Cluster)));
         }
         let has = [false, true].map(|ipv6| addresses.iter().any(|(address, _)| address.is_ipv6() == ipv6));
-        let [ipv4, ipv6] = has;
+        let [ipv4, ipv6] = if is(&self.service.spec.kind, HOST_PORTS) { [true; 2] } else { has };
         let has = |address: &IpAddr| if address.is_ipv6() { ipv6 } else { ipv4 };
         let ingress = self.service.status.load_balancer.ingress.iter().flatten().enumerate();
         for (index, ingress) in ingress {
@@ -187,7 +187,8 @@ fn skipped(service: &Service) -> Option<Skipped> {
     if is(&service.spec.cluster_ip, "None") || cluster_ips(service).any(|text| text == "None") {
         return Some(Skipped::Headless);
     }
-    cluster_ips(service).next().is_none().then_some(Skipped::NoAddress)
+    let without = cluster_ips(service).next().is_none() && !is(&service.spec.kind, HOST_PORTS);
+    without.then_some(Skipped::NoAddress)
 }
 
 /// The policy counts only where clients outside can come in.

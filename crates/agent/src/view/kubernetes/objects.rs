@@ -9,6 +9,7 @@ use policy::spec::{NamedPort, NetworkPolicySpec};
 use serde::{Deserialize, Serialize};
 
 use super::super::ClusterPod;
+use crate::host_ports::HostPort;
 
 /// The kubelet's name for a static pod, which its mirror in the API carries.
 const STATIC_POD_HASH: &str = "kubernetes.io/config.hash";
@@ -63,6 +64,9 @@ struct ContainerPort {
     name: Option<String>,
     protocol: Option<String>,
     container_port: i32,
+    host_port: Option<i32>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -88,6 +92,7 @@ impl PodView {
         let sidecars = spec.init_containers.into_iter().flatten();
         let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
         let ports = spec.containers.into_iter().chain(sidecars).flat_map(|c| c.ports.unwrap_or_default());
+        let ports: Vec<ContainerPort> = ports.collect();
         // A list that is there includes the single address.
         let addresses: Vec<String> = match status.pod_ips {
             Some(addresses) => addresses.into_iter().map(|address| address.ip).collect(),
@@ -100,10 +105,11 @@ impl PodView {
             node: spec.node_name.unwrap_or_default(),
             host_network: spec.host_network.unwrap_or_default(),
             ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+            host_ports: ports.iter().filter_map(on_host).collect(),
             facts: policy::spec::Pod {
                 namespace,
                 labels: metadata.labels.unwrap_or_default(),
-                ports: ports.filter_map(named).collect(),
+                ports: ports.into_iter().filter_map(named).collect(),
                 addresses: addresses.iter().filter_map(|address| address.parse().ok()).collect(),
             },
         }
@@ -112,13 +118,30 @@ impl PodView {
 
 /// The port, if policies can name it.
 fn named(port: ContainerPort) -> Option<NamedPort> {
-    let protocol = match port.protocol.as_deref() {
+    let protocol = protocol(&port)?;
+    Some(NamedPort { name: port.name?, protocol, port: u16::try_from(port.container_port).ok()? })
+}
+
+/// The port, if the node is to have it.
+fn on_host(port: &ContainerPort) -> Option<HostPort> {
+    let address = port.host_ip.as_deref().filter(|address| !address.is_empty());
+    let number = |number: i32| u16::try_from(number).ok().filter(|number| *number != 0);
+    Some(HostPort {
+        // What is no address is the API server's to refuse.
+        address: address.map(str::parse).transpose().ok()?,
+        port: number(port.host_port?)?,
+        protocol: protocol(port)?,
+        target: number(port.container_port)?,
+    })
+}
+
+fn protocol(port: &ContainerPort) -> Option<Protocol> {
+    Some(match port.protocol.as_deref() {
         None | Some("TCP") => Protocol::Tcp,
         Some("UDP") => Protocol::Udp,
         Some("SCTP") => Protocol::Sctp,
         Some(_) => return None,
-    };
-    Some(NamedPort { name: port.name?, protocol, port: u16::try_from(port.container_port).ok()? })
+    })
 }
 
 #[cfg(test)]
@@ -137,7 +160,10 @@ mod tests {
             "spec": {
                 "nodeName": "node-1",
                 "containers": [
-                    {"name": "a", "ports": [{"name": "http", "containerPort": 80}, {"containerPort": 81}]},
+                    {"name": "a", "ports": [
+                        {"name": "http", "containerPort": 80, "hostPort": 8080, "hostIP": "192.0.2.1"},
+                        {"containerPort": 81, "hostPort": 0},
+                    ]},
                     {"name": "b"},
                 ],
                 "initContainers": [
@@ -155,6 +181,8 @@ mod tests {
         let port = |name: &str, protocol, port| NamedPort { name: name.into(), protocol, port };
         assert_eq!(pod.facts.ports, [port("http", Protocol::Tcp, 80), port("dns", Protocol::Udp, 53)]);
         assert_eq!(pod.facts.addresses.len(), 2);
+        let address = Some("192.0.2.1".parse().unwrap());
+        assert_eq!(pod.host_ports, [HostPort { address, port: 8080, protocol: Protocol::Tcp, target: 80 }]);
     }
 
     #[test]
