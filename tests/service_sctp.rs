@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use system_tests::sctp::{Association, ask, sockets, translated};
@@ -172,6 +174,7 @@ fn associations_of_the_same_two_pods_are_kept_apart() {
             .map(|(name, port, node)| sctp(name, *port, *node, &json!({})))
             .collect::<Vec<_>>(),
     ));
+    lab.apply(&sctp("nobody", 85, 31_085, &json!({})));
     let api = Api::new(&lab);
     let client = lab.node(1).port("client").open();
     let mut all = vec![];
@@ -188,6 +191,14 @@ fn associations_of_the_same_two_pods_are_kept_apart() {
         }
         assert!(all.iter().rev().take(24).all(|one| one.server == *name), "{all:#?}");
     }
+    // Who does not listen to ICMP's errors is refused at once all the same, in IPv4.
+    wait_for(&lab, "default/client", "nobody.default", &[(85, "refused")]);
+    let to = SocketAddr::new(api.cluster_ips("nobody")[0], 85);
+    assert!(to.is_ipv4(), "{to}");
+    let begin = Instant::now();
+    let error = Association::try_open(&client, to).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(3), "before an INIT is sent again: {:?}", begin.elapsed());
     let ends: BTreeSet<_> = all.iter().map(|one| (one.server.clone(), one.seen)).collect();
     assert_eq!(ends.len(), all.len(), "each is one of its own to its server: {ends:#?}");
     // What each says comes back to it and to nobody else, also when others have ended.

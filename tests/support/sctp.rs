@@ -65,6 +65,14 @@ impl Association {
     /// Opens one.
     #[must_use]
     pub fn open(from: &Netns, to: SocketAddr) -> Self {
+        Self::try_open(from, to).unwrap_or_else(|error| panic!("{to}: {error}"))
+    }
+
+    /// Tries to open one, as a client that does not listen to ICMP.
+    ///
+    /// # Errors
+    /// Why there is none; after ten seconds without an answer that it is in progress.
+    pub fn try_open(from: &Netns, to: SocketAddr) -> std::io::Result<Self> {
         let connect = || {
             // Bound to one address, it has one path, whose packets are all translated alike.
             let route = UdpSocket::bind((any(to.ip()), 0)).unwrap();
@@ -77,14 +85,14 @@ impl Association {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             // This limits how long connecting takes too.
             stream.set_write_timeout(Some(PATIENCE)).unwrap();
-            rustix::net::connect(&stream, &to).unwrap_or_else(|error| panic!("{to}: {error}"));
-            stream
+            rustix::net::connect(&stream, &to)?;
+            std::io::Result::Ok(stream)
         };
-        let mut stream = BufReader::new(from.run(connect).unwrap());
+        let mut stream = BufReader::new(from.run(connect).unwrap()?);
         let mut line = String::new();
         stream.read_line(&mut line).unwrap();
         match Answer::read(&line) {
-            Answer::By { name, client } => Self { stream, server: name, seen: client },
+            Answer::By { name, client } => Ok(Self { stream, server: name, seen: client }),
             other => panic!("{other:?}"),
         }
     }

@@ -109,7 +109,10 @@ fn node_ports(family: &Family, services: &Services) -> Value {
 
 /// Refused before connection tracking and routing, neither of which has a part in it: the bridge hands over what it
 /// has hidden the sender of, and the answer finds back through it.
-fn refusals(bridge: &str) -> [Value; 2] {
+///
+/// An SCTP association that is about to begin ends with "protocol unreachable" and goes on trying with other messages
+/// (RFC 9260 section 10). nftables can say that of IPv4 alone.
+fn refusals(bridge: &str) -> [Value; 3] {
     let refused = |rest: &[Value], comment| {
         let mut expr = vec![
             matches(meta("iifname"), "==", bridge),
@@ -122,6 +125,14 @@ fn refusals(bridge: &str) -> [Value; 2] {
         refused(
             &[matches(meta("l4proto"), "==", "tcp"), json!({ "reject": { "type": "tcp reset" } })],
             "connections to Services without endpoints",
+        ),
+        refused(
+            &[
+                matches(meta("nfproto"), "==", "ipv4"),
+                matches(meta("l4proto"), "==", "sctp"),
+                json!({ "reject": { "type": "icmp", "expr": "prot-unreachable" } }),
+            ],
+            "associations with Services without endpoints",
         ),
         refused(
             &[json!({ "reject": { "type": "icmpx", "expr": "port-unreachable" } })],
