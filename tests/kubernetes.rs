@@ -10,8 +10,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use system_tests::Ping;
 use system_tests::kube::{Browsing, Kube, RealPod, http, possible_for_real, service_of, web};
+use system_tests::{Ping, bin_dir};
 
 /// Addresses of all Services' pods are distinct, and in both families.
 fn distinct(pods: &[RealPod]) {
@@ -118,6 +118,55 @@ fn workloads_find_and_reach_each_other() {
     assert_eq!(kube.ready("app=web").len(), 6);
     kube.kubectl(&["delete", "networkpolicy", "deny", "allow"]);
     kube.until("all to be allowed", || http(&other, first, "/hostname").is_ok());
+}
+
+/// What k-vswitch has on a node, apart from files.
+fn on_node(kube: &Kube, node: u16) -> Vec<String> {
+    let node = kube.lab.node(node);
+    let bridges = node.exec(&["ovs-vsctl", "list-br"]);
+    let rules =
+        ["-4", "-6"].map(|family| node.exec(&["ip", family, "rule", "list", "priority", "27510"])).concat();
+    let tables = node.exec(&["nft", "list", "tables"]);
+    let mut found: Vec<String> =
+        [bridges, rules, tables].iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
+    found.retain(|line| line.contains("k-vswitch") || line.contains("27510"));
+    found.extend(node.links());
+    found
+}
+
+#[test]
+fn what_is_uninstalled_leaves_nodes_clean() {
+    if !possible_for_real() {
+        return;
+    }
+    let kube = Kube::up(&["--nodes", "1"]);
+    kube.apply(&[web("web", 2)]);
+    kube.rollout("default", "deployment/web");
+    assert!(on_node(&kube, 1).len() > 4, "{:?}", on_node(&kube, 1));
+
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/k-vswitch.yaml");
+    kube.kubectl(&["delete", "-f", manifest]);
+    // Pods that are there go on until the node is cleaned.
+    assert_eq!(kube.ready("app=web").len(), 2);
+    kube.kubectl(&["scale", "deployment/web", "--replicas=0"]);
+    kube.until("the pods to be gone", || kube.lab.node(1).links().len() <= 2);
+    let files = kube.lab.folder().join("nodes/node-1");
+    let cleanup = || {
+        let daemon = bin_dir().join("k-vswitchd");
+        let path = |name: &str| files.join(name).to_str().unwrap().to_owned();
+        let (bin, conf) = (path("cni/bin"), path("cni/net.d"));
+        let database = format!("unix:{}", path("ovs/db.sock"));
+        let flags = ["--cleanup", "--ovsdb", &database, "--cni-bin-dir", &bin, "--cni-conf-dir", &conf];
+        kube.lab.node(1).exec(&[&[daemon.to_str().unwrap()], flags.as_slice()].concat())
+    };
+    let said = cleanup();
+    assert!(!said.contains("not there") && said.contains("removed: bridge k-vswitch0"), "{said}");
+    kube.until("nothing to be left", || on_node(&kube, 1).is_empty());
+    for name in ["cni/bin/k-vswitch-cni", "cni/net.d/10-k-vswitch.conflist"] {
+        assert!(!files.join(name).exists(), "{name}");
+    }
+    let again = cleanup();
+    assert!(again.lines().all(|line| line.starts_with("not there")), "{again}");
 }
 
 #[test]

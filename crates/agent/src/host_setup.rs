@@ -7,6 +7,8 @@
 use std::net::IpAddr;
 
 use host::Netlink;
+use host::nft::schema::{NfListObject, NfObject};
+use host::nft::types::NfFamily;
 use host::sysctl::Sysctls;
 use ipnet::IpNet;
 use tracing::debug;
@@ -111,6 +113,24 @@ pub fn apply(plan: &HostPlan, sysctls: &Sysctls) -> host::Result<()> {
     routes::apply(plan, &mut netlink, link.index)?;
     host::nft::apply(&ruleset::ruleset(plan))?;
     Ok(())
+}
+
+/// Takes the nftables table away; whether there was one. Blocking.
+///
+/// # Errors
+/// [`host::Error::Nft`] with what `nft` said.
+pub fn remove_table() -> host::Result<bool> {
+    let ours = |object: &NfObject<'_>| match object {
+        NfObject::ListObject(NfListObject::Table(table)) => {
+            table.family == NfFamily::INet && table.name == NFT_TABLE
+        }
+        _ => false,
+    };
+    let there = host::nft::list()?.objects.iter().any(ours);
+    if there {
+        host::nft::apply(&batch(&[nft::table("delete")]))?;
+    }
+    Ok(there)
 }
 
 fn addresses(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result<()> {

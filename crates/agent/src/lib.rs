@@ -14,11 +14,14 @@
 //! - [`daemon`] is the loop that takes events in and then settles one thing after the other; [`sweep`] finds ports
 //!   whose pods are gone; [`status`], [`metrics`] and [`inspect`] tell the operator.
 //!
+//! - [`cleanup`] takes everything away when the operator says so.
+//!
 //! It must never take away on its own failure: without the API, without the database, on its way out, what is
 //! programmed stays.
 
 pub mod balancing;
 pub mod bridge;
+pub mod cleanup;
 pub mod daemon;
 pub mod enforcement;
 pub mod health_checks;

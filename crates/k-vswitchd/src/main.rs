@@ -17,8 +17,11 @@ use tracing::info;
 #[command(version)]
 struct Arguments {
     /// Name of this node, which its VSwitchConfig carries too
-    #[arg(long, env = "NODE_NAME")]
-    node_name: String,
+    #[arg(long, env = "NODE_NAME", required_unless_present = "cleanup")]
+    node_name: Option<String>,
+    /// Take away what k-vswitch has put on this node, say what that was, and end: for after the daemon and the node's pods are gone
+    #[arg(long)]
+    cleanup: bool,
     /// Kubeconfig of the cluster; without it, the service account of the pod this runs in
     #[arg(long, env = "KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
@@ -107,11 +110,21 @@ async fn main() -> anyhow::Result<()> {
             );
         }
     };
+    let install = InstallOptions {
+        plugin: arguments.cni_plugin,
+        bin_dir: arguments.cni_bin_dir,
+        conf_dir: arguments.cni_conf_dir,
+        ovsdb_socket: socket,
+        bridge: arguments.bridge.clone(),
+    };
+    if arguments.cleanup {
+        return cleanup(&install);
+    }
     let listener = Listener::bind(arguments.health_addr).await?;
     let client = ops::client(arguments.kubeconfig.as_deref(), arguments.kubernetes_api.as_deref()).await?;
     let options = Options {
-        node: arguments.node_name,
-        bridge: arguments.bridge.clone(),
+        node: arguments.node_name.context("--node-name is missing")?,
+        bridge: arguments.bridge,
         ovsdb: arguments.ovsdb,
         ovs_rundir: arguments.ovs_rundir,
         datapath: match arguments.datapath {
@@ -120,13 +133,7 @@ async fn main() -> anyhow::Result<()> {
             DatapathChoice::Netdev => Some(Datapath::Netdev),
         },
         sysctls: agent::Sysctls::at(arguments.sysctl_dir),
-        install: InstallOptions {
-            plugin: arguments.cni_plugin,
-            bin_dir: arguments.cni_bin_dir,
-            conf_dir: arguments.cni_conf_dir,
-            ovsdb_socket: socket,
-            bridge: arguments.bridge,
-        },
+        install,
         proxy: (arguments.service_proxy == Switch::On)
             .then_some(Services { node_port_addresses: arguments.nodeport_addresses }),
         audit: arguments.audit_interval,
@@ -147,5 +154,20 @@ async fn main() -> anyhow::Result<()> {
             info!(signal = signal?, "stopping: the datapath goes on with what it has");
             Ok(())
         }
+    }
+}
+
+/// `k-vswitchd --cleanup`.
+// Output is what it is for.
+#[allow(clippy::print_stdout)]
+fn cleanup(options: &InstallOptions) -> anyhow::Result<()> {
+    let outcomes = agent::cleanup::run(options);
+    for outcome in &outcomes {
+        println!("{outcome}");
+    }
+    let failed = outcomes.iter().filter(|outcome| matches!(outcome, agent::cleanup::Outcome::Failed(_)));
+    match failed.count() {
+        0 => Ok(()),
+        count => anyhow::bail!("{count} parts of k-vswitch are still on this node"),
     }
 }
