@@ -4,6 +4,7 @@
 //! - [`control_plane`] runs etcd, the API and the controllers, and makes the API reachable for people.
 //! - [`node`] is a machine with its programs; [`cgroup`] its control groups.
 //! - [`install`] applies k-vswitch's manifest, edited as an operator edits it, and handles its pods.
+//! - [`routes`] is the API server's way to pods.
 //! - [`pods`] finds pods' network namespaces, so that they can be probed as on any lab.
 
 pub(crate) mod cgroup;
@@ -11,6 +12,7 @@ pub(crate) mod control_plane;
 pub(crate) mod install;
 pub(crate) mod node;
 pub(crate) mod pods;
+pub(crate) mod routes;
 
 use std::path::PathBuf;
 

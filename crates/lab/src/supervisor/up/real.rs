@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use super::{UpError, switches, wait_until_ready};
 use crate::cluster::Mirrors;
 use crate::kubelet::Registry;
+use crate::layout::Place;
 use crate::plan;
 use crate::real::control_plane::{self, ControlPlane};
 use crate::real::node::RealNode;
-use crate::real::{RealError, install, pods};
+use crate::real::{RealError, install, pods, routes};
 use crate::supervisor::cluster::{Cluster, Controller};
 use crate::supervisor::node::NodePrograms;
 use crate::supervisor::{Shared, outside};
@@ -54,6 +55,8 @@ pub(super) async fn up(shared: &Arc<Shared>, netdev: bool) -> Result<(), UpError
 
     let mut tasks = JoinSet::new();
     let mirrors = Mirrors::start(&api.client, &mut tasks);
+    let control_plane_netns = layout.netns(&Place::ControlPlane);
+    tasks.spawn(routes::follow(control_plane_netns, spec.nodes, mirrors.nodes.clone()));
     let registry = Registry::default();
     let facts = |(name, node): (&String, &NodePrograms)| Some((name.clone(), node.real()?));
     let facts: BTreeMap<_, _> = named.iter().filter_map(facts).collect();
