@@ -107,11 +107,10 @@ pub(super) fn logs(common: &Common, what: &Logs) -> anyhow::Result<()> {
             bail!("which program of {node}? write `{node}` and one of agent, ovs-vswitchd, ovsdb-server")
         }
     };
-    let mut file = std::fs::File::open(&log)
-        .with_context(|| {
-            let pods = "where Kubernetes is real, k-vswitch's programs are pods: `kubectl -n kube-system logs`";
-            format!("there is no log {}: see `kvsctl lab status`; {pods}", log.display())
-        })?;
+    let mut file = std::fs::File::open(&log).with_context(|| {
+        let pods = "where Kubernetes is real, k-vswitch's programs are pods: `kubectl -n kube-system logs`";
+        format!("there is no log {}: see `kvsctl lab status`; {pods}", log.display())
+    })?;
     if common.json() {
         let text = io::read_to_string(file)?;
         return output::json(&json!({"log": log, "lines": text.lines().collect::<Vec<_>>()}));
