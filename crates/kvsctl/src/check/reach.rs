@@ -95,20 +95,18 @@ fn judge(
 ) -> Vec<Finding> {
     let name = &peer.name;
     let mut findings = Vec::new();
-    for address in &peer.underlay {
-        let outcome = ask(*address, SMALL);
-        if outcome != Outcome::Answered {
-            findings.push(CHECK.problem(
-                format!("{name} does not answer at {address}, over the underlay{}", why(&outcome)),
-                format!(
-                    "is {name} up, and {address} its address? See that the network and firewalls between the nodes let \
-                     ICMP echo pass, and the routes (ip route get {address})"
-                ),
-            ));
-        }
-    }
-    if !findings.is_empty() {
-        return findings;
+    let asked = peer.underlay.iter().map(|address| (address, ask(*address, SMALL)));
+    let silent: Vec<_> = asked.filter(|(_, outcome)| *outcome != Outcome::Answered).collect();
+    if let Some((first, _)) = silent.first() {
+        let where_and_why: Vec<String> =
+            silent.iter().map(|(address, outcome)| format!("{address}{}", why(outcome))).collect();
+        return vec![CHECK.problem(
+            format!("{name} does not answer over the underlay, at {}", where_and_why.join(" and ")),
+            format!(
+                "is {name} up, and are these its addresses? See that the network and firewalls between the nodes let ICMP \
+                 echo pass, and the routes (ip route get {first})"
+            ),
+        )];
     }
     let mut narrow = false;
     if let Some((address, bytes)) = peer.full
@@ -188,7 +186,7 @@ mod tests {
     fn each_failure_is_said_once_and_where_it_is() {
         assert!(said(|_, _| true).is_empty());
         let cut = said(|_, _| false);
-        assert!(cut.len() == 1 && cut[0].contains("at 192.0.2.2, over the underlay"), "{cut:?}");
+        assert!(cut.len() == 1 && cut[0].contains("over the underlay, at 192.0.2.2"), "{cut:?}");
         let blocked = said(|address, _| address.starts_with("192"));
         assert!(blocked.len() == 1 && blocked[0].contains("let UDP port 4789 pass"), "{blocked:?}");
         let narrow = said(|_, bytes| bytes <= 1400);

@@ -1,11 +1,14 @@
 //! Open vSwitch: whether it runs, is new enough, and has the datapath that it is asked for.
 
+use std::io::Write as _;
 use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ovsdb::tables::{Bridge, OpenVSwitch};
 use ovsdb_blocking::{Client, Error};
+use serde_json::Value;
 
 use super::finding::{Check, Finding};
 
@@ -21,8 +24,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// What can be known of a node's switch.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
-    /// The database's socket.
-    pub(super) socket: PathBuf,
     /// What the database has, or why it does not answer.
     pub(super) database: Result<Database, String>,
     /// Whether the kernel has the module `openvswitch`.
@@ -34,7 +35,7 @@ pub(super) struct Facts {
 pub(super) struct Database {
     /// Whether `ovs-vswitchd` is connected.
     pub(super) vswitchd: bool,
-    /// What it runs.
+    /// What it runs, if it answers.
     pub(super) version: Option<String>,
     /// What was asked of it last, and how far it is.
     pub(super) next_cfg: i64,
@@ -48,7 +49,6 @@ pub(super) struct Database {
 /// Asks the database and the kernel. Nothing is changed.
 pub(super) fn gather(socket: &Path, bridge: &str) -> Facts {
     Facts {
-        socket: socket.to_owned(),
         database: database(socket, bridge).map_err(|error| error.to_string()),
         module: host::kernel::has_openvswitch().map_err(|error| error.to_string()),
     }
@@ -67,8 +67,28 @@ fn database(socket: &Path, bridge: &str) -> Result<Database, Error> {
     if free {
         client.unlock(VSWITCHD_LOCK, deadline)?;
     }
-    let OpenVSwitch { next_cfg, cur_cfg, ovs_version, .. } = row;
-    Ok(Database { vswitchd: !free, version: ovs_version, next_cfg, cur_cfg, bridges, node })
+    let OpenVSwitch { next_cfg, cur_cfg, .. } = row;
+    let version = (!free).then(|| running_version(socket.parent()?)).flatten();
+    Ok(Database { vswitchd: !free, version, next_cfg, cur_cfg, bridges, node })
+}
+
+/// What `ovs-vswitchd` says of itself, as `ovs-appctl version` asks it (ovs-appctl(8)). What the database has is written by
+/// scripts that start it, or by nobody.
+fn running_version(folder: &Path) -> Option<String> {
+    let is_control = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.contains("vswitchd") && name.ends_with(".ctl")
+    };
+    let paths = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    // Sockets of those that have crashed stay behind.
+    paths.filter(is_control).find_map(|path| {
+        let mut stream = UnixStream::connect(path).ok()?;
+        stream.set_read_timeout(Some(TIMEOUT)).ok()?;
+        stream.write_all(br#"{"id":0,"method":"version","params":[]}"#).ok()?;
+        let answer: Value = serde_json::Deserializer::from_reader(&stream).into_iter().next()?.ok()?;
+        let first = answer.get("result")?.as_str()?.lines().next()?;
+        first.rsplit(' ').next().map(str::to_owned)
+    })
 }
 
 impl Facts {
@@ -92,7 +112,7 @@ pub(super) fn check(facts: &Facts, bridge: &str, overlay: Option<(IpAddr, &str)>
         Ok(database) => database,
         Err(why) => {
             return vec![CHECK.problem(
-                format!("ovsdb-server does not answer at {}: {why}", facts.socket.display()),
+                format!("ovsdb-server does not answer: {why}"),
                 "install and start Open vSwitch (systemctl enable --now openvswitch-switch), or run it in pods \
                  (ovs.managed=true in the chart); where its socket is elsewhere, say so by --ovsdb",
             )];
@@ -104,9 +124,15 @@ pub(super) fn check(facts: &Facts, bridge: &str, overlay: Option<(IpAddr, &str)>
             "start it (systemctl restart openvswitch-switch) and look at /var/log/openvswitch/ovs-vswitchd.log",
         )];
     }
+    let Some(version) = &database.version else {
+        return vec![CHECK.problem(
+            "ovs-vswitchd runs, and does not answer",
+            "look at /var/log/openvswitch/ovs-vswitchd.log: it may be stuck; then restart it (systemctl restart \
+             openvswitch-switch). Its control socket must be beside the database's",
+        )];
+    };
     let mut findings = Vec::new();
-    let version = database.version.as_deref().unwrap_or("of an unknown version");
-    if database.version.as_deref().and_then(parse).is_some_and(|version| version < LEAST) {
+    if parse(version).is_some_and(|version| version < LEAST) {
         findings.push(CHECK.problem(
             format!("Open vSwitch is {version}, and 2.17 or newer is needed"),
             "update the package openvswitch-switch, or run the switch in pods (ovs.managed=true in the chart)",
@@ -172,7 +198,7 @@ mod tests {
             ..Database::default()
         };
         change(&mut database);
-        Facts { socket: "/run/db.sock".into(), database: Ok(database), module: Ok(true) }
+        Facts { database: Ok(database), module: Ok(true) }
     }
 
     fn said(facts: &Facts, link: &str) -> String {
@@ -196,8 +222,10 @@ mod tests {
         assert!(said(&dead, "eth0").starts_with("Problem: ovsdb-server runs, and ovs-vswitchd does not"));
         let stuck = facts(|d| d.next_cfg = 2);
         assert!(said(&stuck, "eth0").contains("has not applied"));
+        let mute = facts(|d| d.version = None);
+        assert!(said(&mute, "eth0").contains("runs, and does not answer"));
         let gone = Facts { database: Err("no such file".into()), ..facts(|_| {}) };
-        assert!(said(&gone, "eth0").contains("/run/db.sock: no such file"));
+        assert!(said(&gone, "eth0").contains("does not answer: no such file"));
         let bare = Facts { module: Ok(false), ..facts(|_| {}) };
         assert!(said(&bare, "eth0").contains("modprobe openvswitch"));
     }
