@@ -47,6 +47,25 @@ pub fn list() -> Result<Nftables<'static>> {
     helper::get_current_ruleset().map_err(|e| Error::Nft(explain(&e)))
 }
 
+/// All rules of the namespace as `nft -j list ruleset` has them, those of other programs included: iptables' own
+/// expressions have no place in [`Nftables`].
+///
+/// # Errors
+/// [`Error::Nft`] with what `nft` said.
+pub fn ruleset() -> Result<serde_json::Value> {
+    let output = Command::new("nft")
+        .args(["-j", "list", "ruleset"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| Error::Nft(format!("cannot run nft: {e}{MISSING}")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::Nft(format!("nft cannot list the rules: {said}")));
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|e| Error::Nft(format!("what nft lists cannot be read: {e}")))
+}
+
 const MISSING: &str = "; is the package nftables installed?";
 
 fn explain(error: &NftablesError) -> String {

@@ -79,6 +79,11 @@ impl Ask {
         Ok(agents.collect())
     }
 
+    /// The lab, if it is one.
+    pub(crate) const fn lab(&self) -> Option<&LabName> {
+        self.lab.as_ref()
+    }
+
     /// The kubeconfig of the lab, if it is one.
     pub(crate) fn kubeconfig(&self) -> Option<PathBuf> {
         self.lab.as_ref().map(|name| Layout::new(name).kubeconfig())

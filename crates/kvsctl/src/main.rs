@@ -2,6 +2,7 @@
 //!
 //! - [`lab`]: whole clusters in network namespaces on one machine. The crate `lab` does the work; here are the arguments
 //!   and what people see.
+//! - [`check`]: whether nodes are fit for k-vswitch, and what to do if not.
 //! - [`policy`], [`service`] and [`status`]: what nodes' daemons tell of policies, of Services and of themselves;
 //!   [`agents`] asks them.
 //! - [`output`]: JSON and tables; [`style`]: colours, where a terminal shows them.
@@ -10,6 +11,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod agents;
+mod check;
 mod lab;
 mod output;
 mod policy;
@@ -31,6 +33,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Whether a node is fit for k-vswitch, before and after installation, and what to do if not
+    Check(check::Arguments),
     /// Whole clusters in network namespaces on this machine
     Lab(lab::Arguments),
     /// NetworkPolicies as they are in force on nodes, with packet counters
@@ -43,6 +47,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
         Command::Lab(arguments) => lab::run(arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Service(arguments) => service::run(&arguments),

@@ -41,11 +41,11 @@ struct NodeStatus {
 
 /// One of the daemon's conditions.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Check {
-    name: String,
-    met: bool,
+pub(crate) struct Check {
+    pub(crate) name: String,
+    pub(crate) met: bool,
     /// What is missing.
-    message: String,
+    pub(crate) message: String,
 }
 
 /// What is on a node.
@@ -99,7 +99,7 @@ fn status(agent: &Agent) -> NodeStatus {
 }
 
 /// Lines of `/readyz`: `[+] name`, `[-] name: what is missing`.
-fn checks(page: &str) -> Vec<Check> {
+pub(crate) fn checks(page: &str) -> Vec<Check> {
     let check = |line: &str| {
         let (met, rest) = match (line.strip_prefix("[+] "), line.strip_prefix("[-] ")) {
             (Some(rest), _) => (true, rest),
