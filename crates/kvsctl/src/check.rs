@@ -141,9 +141,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     all.push(About { about: "cluster".to_owned(), findings });
     if ask.json() {
-        finding::json(&all)?
+        finding::json(&all)?;
     } else {
-        finding::text(&all)?
+        finding::text(&all)?;
     }
     let worst = all.iter().map(About::worst).max();
     Ok(if worst == Some(Verdict::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
