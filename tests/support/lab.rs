@@ -188,6 +188,19 @@ impl Lab {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// What `kvsctl check` finds on all nodes. It must fail if, and only if, there is a problem.
+    #[must_use]
+    pub fn check(&self) -> Vec<Value> {
+        let mut command = Command::new(bin_dir().join("kvsctl"));
+        let output = command.args(["check", "-o", "json", "--lab", &self.name]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let findings: Vec<Value> =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+        let problem = findings.iter().any(|finding| finding["result"] == "problem");
+        assert_eq!(output.status.success(), !problem, "{findings:?}");
+        findings
+    }
+
     /// The lab's folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
@@ -218,6 +231,12 @@ impl Lab {
     #[must_use]
     pub fn outside(&self) -> host::Netns {
         self.node_netns("out")
+    }
+
+    /// The network namespace of the wire between the machines.
+    #[must_use]
+    pub fn wire(&self) -> host::Netns {
+        self.node_netns("wire")
     }
 
     pub(crate) fn node_netns(&self, node: &str) -> host::Netns {

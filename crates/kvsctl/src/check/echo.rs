@@ -43,17 +43,7 @@ enum Kind {
 
 /// Asks `target` with a packet of so many bytes, IP header included, in the calling thread's network namespace.
 pub(super) fn ask(target: IpAddr, bytes: u32) -> Outcome {
-    let asked = open(target).and_then(|(socket, kind)| {
-        let mut outcome = Outcome::Silent;
-        for _ in 0..TRIES {
-            outcome = once(&socket, kind, target, bytes)?;
-            if matches!(outcome, Outcome::Answered | Outcome::TooLarge) {
-                break;
-            }
-        }
-        Ok(outcome)
-    });
-    asked.unwrap_or_else(|error| Outcome::Unreachable(error.to_string()))
+    tries(target, bytes, TRIES).unwrap_or_else(|error| Outcome::Unreachable(error.to_string()))
 }
 
 /// The largest packet that is answered, of those between a size that is and one that is not.
@@ -61,10 +51,29 @@ pub(super) fn largest(target: IpAddr, answered: u32, not: u32) -> u32 {
     let (mut low, mut high) = (answered, not);
     while high - low > 1 {
         let middle = low.midpoint(high);
-        let passes = open(target).and_then(|(socket, kind)| once(&socket, kind, target, middle));
-        if matches!(passes, Ok(Outcome::Answered)) { low = middle } else { high = middle }
+        // Twice: one that is lost for another reason would make the path look smaller than it is.
+        let passes = tries(target, middle, 2);
+        if matches!(passes, Ok(Outcome::Answered)) {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
     low
+}
+
+/// Asks until there is an answer, to this or an earlier one, or no use in asking again.
+fn tries(target: IpAddr, bytes: u32, times: u32) -> io::Result<Outcome> {
+    let (socket, kind) = open(target)?;
+    let mark = mark();
+    let mut outcome = Outcome::Silent;
+    for _ in 0..times {
+        outcome = once(&socket, kind, target, bytes, &mark)?;
+        if matches!(outcome, Outcome::Answered | Outcome::TooLarge) {
+            break;
+        }
+    }
+    Ok(outcome)
 }
 
 fn open(target: IpAddr) -> io::Result<(OwnedFd, Kind)> {
@@ -95,10 +104,9 @@ fn open(target: IpAddr) -> io::Result<(OwnedFd, Kind)> {
     Err(failed.into())
 }
 
-fn once(socket: &OwnedFd, kind: Kind, target: IpAddr, bytes: u32) -> io::Result<Outcome> {
-    let mark = mark();
+fn once(socket: &OwnedFd, kind: Kind, target: IpAddr, bytes: u32, mark: &[u8; 8]) -> io::Result<Outcome> {
     let headers = if target.is_ipv4() { 20 } else { 40 };
-    let message = message(kind, target, &mark, usize::try_from(bytes.saturating_sub(headers)).unwrap_or(0));
+    let message = message(kind, target, mark, usize::try_from(bytes.saturating_sub(headers)).unwrap_or(0));
     match rustix::net::send(socket, &message, SendFlags::empty()) {
         Ok(_) => {}
         // (An error on a packet sent before is told here too.)
@@ -115,7 +123,7 @@ fn once(socket: &OwnedFd, kind: Kind, target: IpAddr, bytes: u32) -> io::Result<
         match rustix::net::recv(socket, &mut buffer, RecvFlags::empty()) {
             Ok((length, _)) => {
                 let packet = buffer.get(..length).unwrap_or_default();
-                if kind == Kind::Udp || is_reply(packet, kind, target, &mark) {
+                if kind == Kind::Udp || is_reply(packet, kind, target, mark) {
                     return Ok(Outcome::Answered);
                 }
             }
