@@ -14,13 +14,16 @@ use crate::{Disk, Error, refused};
 /// Folders of the real machine that are seen under a layer of the machine's own.
 const LAYERED: [&str; 3] = ["/etc", "/opt", "/var"];
 
+/// Folders that are its own altogether, and how they are mounted. The last one covers the disk's folder, mostly, with what is
+/// mounted there.
+const OWN: [(&str, &CStr); 2] = [("/tmp", c"mode=1777"), ("/run", c"mode=755")];
+
 /// Where control groups are mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Makes all of them.
 pub(crate) fn make(disk: &Disk) -> Result<(), Error> {
     change(MountPropagationFlags::PRIVATE)?;
-    let new_run = folder(disk.folder.join("run"))?;
     let aside = folder(disk.folder.join("cgroup"))?;
     bind_all(Path::new(CGROUPS), &aside)?;
     fresh("proc", Path::new("/proc"), c"")?;
@@ -28,23 +31,23 @@ pub(crate) fn make(disk: &Disk) -> Result<(), Error> {
     mount_move(&aside, CGROUPS)
         .map_err(io::Error::from)
         .map_err(refused("move control groups to", CGROUPS))?;
-    fresh("tmpfs", Path::new("/tmp"), c"mode=1777")?;
-
-    // What is seen of the old /run must be in the new one before it covers the old.
-    fresh("tmpfs", &new_run, c"mode=755")?;
-    let (below_run, others): (Vec<_>, Vec<_>) =
-        disk.binds.iter().partition(|(_, here)| here.starts_with("/run"));
-    for (there, here) in below_run {
-        let here = here.strip_prefix("/run").unwrap_or(here);
-        bind(there, &new_run.join(here))?;
-    }
-    mount_move(&new_run, "/run").map_err(io::Error::from).map_err(refused("move the new one to", "/run"))?;
 
     for lower in LAYERED {
         layer(disk, Path::new(lower))?;
     }
-    for (there, here) in others {
-        bind(there, here)?;
+    // What is seen of the old /run and /tmp must be in the new ones before one of these covers the old.
+    let mut new = Vec::new();
+    for (base, data) in OWN {
+        let at = folder(disk.folder.join(base.trim_start_matches('/')))?;
+        fresh("tmpfs", &at, data)?;
+        new.push((base, at));
+    }
+    for (there, here) in &disk.binds {
+        let below = new.iter().find_map(|(base, at)| Some(at.join(here.strip_prefix(base).ok()?)));
+        bind(there, below.as_ref().unwrap_or(here))?;
+    }
+    for (base, at) in new {
+        mount_move(&at, base).map_err(io::Error::from).map_err(refused("move the new one to", base))?;
     }
     for (path, content) in &disk.files {
         if let Some(parent) = path.parent() {

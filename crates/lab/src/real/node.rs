@@ -44,7 +44,8 @@ pub(crate) struct RealNode {
 }
 
 impl RealNode {
-    /// Prepares a node; its namespace and folders exist. `api` is the API's URL as nodes see it.
+    /// Prepares a node; its namespace and folders exist. `api` is the API's URL as nodes see it, and `seen` are folders that it must
+    /// see, wherever they are.
     pub(crate) fn prepare(
         spec: &LabSpec,
         layout: &Layout,
@@ -52,11 +53,12 @@ impl RealNode {
         programs: &Programs,
         authority: &Authority,
         api: &str,
+        seen: &[PathBuf],
     ) -> Result<Self, RealError> {
         let name = plan::node_name(index);
         let files = layout.node(&name);
         let keys = files.root().join("kubernetes");
-        let disk = disk_of(&name, layout, &files);
+        let disk = disk_of(&name, layout, &files, seen);
         let text = serde_json::to_vec_pretty(&disk).map_err(std::io::Error::from);
         let file = files.root().join("disk.json");
         text.and_then(|text| std::fs::write(&file, text)).map_err(|source| RealError::File {
@@ -227,7 +229,7 @@ impl RealNode {
 }
 
 /// What the machine has: its own disk, the sockets of its switch, and what else of the lab it must see.
-fn disk_of(name: &str, layout: &Layout, files: &NodeLayout) -> Disk {
+fn disk_of(name: &str, layout: &Layout, files: &NodeLayout, seen: &[PathBuf]) -> Disk {
     let mut disk = Disk {
         host_name: name.to_owned(),
         folder: files.root().join("disk"),
@@ -248,5 +250,6 @@ fn disk_of(name: &str, layout: &Layout, files: &NodeLayout) -> Disk {
         (files.cni_bin(), CNI_BIN.into()),
         (files.cni_conf(), CNI_CONF.into()),
     ];
+    disk.binds.extend(seen.iter().map(|folder| (folder.clone(), folder.clone())));
     disk
 }

@@ -34,8 +34,12 @@ pub(super) async fn up(shared: &Arc<Shared>, netdev: bool) -> Result<(), UpError
 
     let outside = outside::serve(layout).await?;
     let mut nodes = switches(shared, netdev).await?;
+    let mut seen: Vec<PathBuf> = images.iter().filter_map(|image| Some(image.parent()?.to_owned())).collect();
+    seen.push(programs.folder().to_owned());
+    seen.sort();
+    seen.dedup();
     let machines = (1..=spec.nodes)
-        .map(|index| RealNode::prepare(spec, layout, index, &programs, &authority, &plan.url()))
+        .map(|index| RealNode::prepare(spec, layout, index, &programs, &authority, &plan.url(), &seen))
         .collect::<Result<Vec<_>, _>>()?;
     let control_plane = ControlPlane::start(spec, layout, &programs, &authority);
     let booted = futures::future::try_join_all(machines.iter().map(|machine| prepare(machine, &images)));
@@ -88,7 +92,9 @@ async fn prepare(machine: &RealNode, images: &[PathBuf]) -> Result<(), RealError
 
 /// Archives of the images that the cluster's pods have without pulling.
 fn images(bin_dir: &std::path::Path, programs: &Programs) -> Result<Vec<PathBuf>, RealError> {
+    // Without `..`, so that it is the same wherever it is seen.
     let own = bin_dir.join(IMAGE);
+    let own = own.canonicalize().unwrap_or(own);
     if !own.is_file() {
         let hint = "run `make image`";
         let places = vec![bin_dir.join("../image")];
