@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use host::Netns;
+use kubernetes::programs::Programs;
 use serde_json::{Value, json};
 
 use crate::{Lab, bin_dir};
@@ -24,48 +24,25 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// One cluster at a time: each needs both processors.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Folder of Kubernetes' programs: as `kvsctl` finds it.
-fn programs() -> PathBuf {
-    if let Some(folder) = std::env::var_os("KVS_KUBERNETES") {
-        return folder.into();
-    }
-    let home = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
-    cache.join("k-vswitch/kubernetes/v1.34.4")
-}
-
 /// Whether labs with a real Kubernetes can be brought up here. Says why when not.
 #[must_use]
 pub fn possible_for_real() -> bool {
     if !crate::possible() {
         return false;
     }
-    let folder = programs();
-    let own = [
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kubelet",
-        "kubectl",
-        "agnhost.tar",
-        "coredns.tar",
-    ];
-    let missing = own.map(|name| folder.join(name)).into_iter().find(|path| !path.exists());
-    let missing = missing.or_else(|| {
-        let system = ["etcd", "containerd", "runc"].map(|name| Path::new("/usr/bin").join(name));
-        system
-            .into_iter()
-            .find(|path| !path.exists() && !Path::new("/usr/sbin").join(path.file_name().unwrap()).exists())
-    });
-    let missing =
-        missing.or_else(|| Some(bin_dir().join("../image/k-vswitch.tar")).filter(|path| !path.exists()));
-    match missing {
-        Some(path) => {
-            println!("SKIPPED: a real Kubernetes: there is no {}: make kube image", path.display());
-            false
+    let image = bin_dir().join("../image/k-vswitch.tar");
+    let missing = match Programs::find() {
+        Err(error) => error.to_string(),
+        Ok(programs) => {
+            let others = ["kubectl", "agnhost.tar", "coredns.tar"].map(|name| programs.own(name));
+            match others.into_iter().chain([image]).find(|path| !path.exists()) {
+                Some(path) => format!("there is no {}: make kube image", path.display()),
+                None => return true,
+            }
         }
-        None => true,
-    }
+    };
+    println!("SKIPPED: a real Kubernetes: {missing}");
+    false
 }
 
 /// A cluster that is up. It is taken down when this is dropped.
@@ -92,7 +69,7 @@ impl Kube {
     /// A `kubectl` command for this cluster.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(programs().join("kubectl"));
+        let mut command = Command::new(Programs::find().unwrap().own("kubectl"));
         command.env("KUBECONFIG", self.lab.folder().join("kubeconfig")).args(arguments).stdin(Stdio::null());
         command
     }

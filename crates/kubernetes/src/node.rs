@@ -18,7 +18,7 @@ pub const CNI_BIN: &str = "/opt/cni/bin";
 /// Where their configurations are.
 pub const CNI_CONF: &str = "/etc/cni/net.d";
 /// Containerd's socket.
-const CONTAINERD: &str = "/run/containerd/containerd.sock";
+pub const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// What a node is to be.
 #[derive(Debug, Clone)]

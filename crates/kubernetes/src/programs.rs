@@ -51,7 +51,7 @@ impl Programs {
         Ok(Self { folder })
     }
 
-    /// Path of one of Kubernetes' own.
+    /// Path of one of Kubernetes' own, or of an image's archive.
     #[must_use]
     pub fn own(&self, name: &str) -> PathBuf {
         self.folder.join(name)

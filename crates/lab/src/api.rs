@@ -154,12 +154,18 @@ impl ApiEndpoint {
         let mut tasks = JoinSet::new();
         let server = format!("{host}:{port}");
         tasks.spawn(forward(listener, move || TcpStream::connect(server.clone())));
-        let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| unusable(error.to_string()))?;
-        let client = Client::try_from(config).map_err(|error| ApiError::Client(Box::new(error)))?;
-        Ok(Self { client, url, _tasks: tasks })
+        Ok(Self { client: client_of(&layout.kubeconfig()).await?, url, _tasks: tasks })
     }
+}
+
+/// A client for the cluster of a kubeconfig.
+pub(crate) async fn client_of(path: &Path) -> Result<Client, ApiError> {
+    let unusable = |reason: String| ApiError::Kubeconfig { path: path.to_owned(), reason };
+    let file = Kubeconfig::read_from(path).map_err(|error| unusable(error.to_string()))?;
+    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .map_err(|error| unusable(error.to_string()))?;
+    Client::try_from(config).map_err(|error| ApiError::Client(Box::new(error)))
 }
 
 /// The API's address inside the lab.

@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::netns;
+use crate::protocol::Action;
 
 /// How long a program may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -157,6 +158,19 @@ impl Program {
         let gone = || ProgramError::Gone(self.name.clone());
         self.orders.send(Order::Start(spec, done)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Does what was asked; starting one that runs is nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn control(&self, spec: &ProgramSpec, action: Action) -> Result<(), ProgramError> {
+        match action {
+            Action::Stop => self.stop().await,
+            Action::Start if self.state().pid().is_some() => {}
+            Action::Start | Action::Restart => self.start(spec.clone()).await?,
+        }
+        Ok(())
     }
 
     /// Stops it and returns when it has ended.

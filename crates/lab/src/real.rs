@@ -16,6 +16,7 @@ pub(crate) mod routes;
 
 use std::path::PathBuf;
 
+use crate::api::ApiError;
 use crate::program::ProgramError;
 
 /// Why a real Kubernetes does not come up.
@@ -24,6 +25,9 @@ pub enum RealError {
     /// Something is missing, or a file cannot be written.
     #[error(transparent)]
     Prepare(#[from] kubernetes::Error),
+    /// The API cannot be reached.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// A program does not start.
     #[error(transparent)]
     Program(#[from] ProgramError),

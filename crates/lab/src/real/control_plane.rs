@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use kubernetes::Invocation;
 use kubernetes::control_plane::{self, Plan};
@@ -12,7 +11,7 @@ use kubernetes::programs::Programs;
 use tokio::time::Instant;
 
 use super::RealError;
-use crate::api::{ApiEndpoint, ApiError};
+use crate::api::{ApiEndpoint, client_of};
 use crate::layout::{Layout, Place};
 use crate::plan;
 use crate::program::{Program, ProgramSpec, ProgramState, Site};
@@ -78,8 +77,7 @@ impl ControlPlane {
 
     /// Kubeconfigs for people and for programs, and a client.
     async fn endpoint(&self, plan: &Plan, authority: &Authority) -> Result<ApiEndpoint, RealError> {
-        let failed = |error: ApiError| RealError::Manifest(error.to_string());
-        let (port, forward) = ApiEndpoint::forward_from_loopback(&self.layout).await.map_err(failed)?;
+        let (port, forward) = ApiEndpoint::forward_from_loopback(&self.layout).await?;
         let outer = format!("https://127.0.0.1:{port}");
         let admin = |path: std::path::PathBuf, server: &str| {
             let endpoint = Endpoint { server, server_name: None };
@@ -87,13 +85,7 @@ impl ControlPlane {
         };
         admin(self.layout.kubeconfig(), &outer)?;
         admin(self.layout.inner_kubeconfig(), &plan.url())?;
-        let unusable = |reason: String| ApiError::Kubeconfig { path: self.layout.kubeconfig(), reason };
-        let file = Kubeconfig::read_from(self.layout.kubeconfig())
-            .map_err(|error| failed(unusable(error.to_string())))?;
-        let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| failed(unusable(error.to_string())))?;
-        let client = Client::try_from(config).map_err(|error| failed(unusable(error.to_string())))?;
+        let client = client_of(&self.layout.kubeconfig()).await?;
         Ok(ApiEndpoint::new(client, outer, forward))
     }
 

@@ -1,11 +1,12 @@
 //! A node on a machine of its own: its first process, containerd, the kubelet. Its Open vSwitch runs beside, in the same
 //! network namespace, and lends it its sockets.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubernetes::Invocation;
-use kubernetes::node::{self, CNI_BIN, CNI_CONF, CONTAINERD_ROOT, KUBELET_ROOT, Plan};
+use kubernetes::node::{self, CNI_BIN, CNI_CONF, CONTAINERD, CONTAINERD_ROOT, KUBELET_ROOT, Plan};
 use kubernetes::pki::Authority;
 use kubernetes::programs::Programs;
 use machine::Disk;
@@ -119,24 +120,14 @@ impl RealNode {
         self.first.start(self.first_spec.clone()).await?;
         self.wait("the machine did not boot", "machine", || booted.exists()).await?;
         self.containerd.start(self.containerd_spec.clone()).await?;
-        let log = self.layout.log("containerd");
-        let answers = || {
-            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("containerd successfully booted"))
-        };
-        self.wait("containerd did not start", "containerd", answers).await
+        let socket = self.seen(Path::new(CONTAINERD));
+        let answers = || socket.as_ref().is_some_and(|socket| UnixStream::connect(socket).is_ok());
+        self.wait("containerd did not answer", "containerd", answers).await
     }
 
     /// Imports the archive of an image. It is there at the next boot, too.
     pub(crate) async fn import(&self, archive: &Path) -> Result<(), RealError> {
-        let begin = Instant::now();
-        loop {
-            match self.execute(node::import(archive)).await {
-                Err(RealError::Command { .. }) if begin.elapsed() < Duration::from_secs(10) => {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                done => return done,
-            }
-        }
+        self.execute(node::import(archive)).await
     }
 
     /// Starts the kubelet, which makes the node known to the API.
@@ -198,12 +189,7 @@ impl RealNode {
             "containerd" => (&self.containerd, &self.containerd_spec),
             _ => (&self.kubelet, &self.kubelet_spec),
         };
-        match action {
-            Action::Stop => program.stop().await,
-            Action::Start if program.state().pid().is_some() => {}
-            Action::Start | Action::Restart => program.start(spec.clone()).await?,
-        }
-        Ok(())
+        Ok(program.control(spec, action).await?)
     }
 
     /// Switches the machine off: everything on it ends at once.

@@ -9,7 +9,7 @@ use kube::Client;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use super::node::{NodePrograms, control};
+use super::node::NodePrograms;
 use super::probing::no_pod;
 use crate::api::ApiEndpoint;
 use crate::cluster::mirror::Mirror;
@@ -126,7 +126,7 @@ impl Cluster {
         match &self.controller {
             Controller::Program(controller) => {
                 let spec = controller_spec(&self.spec, &self.layout);
-                control(controller, &spec, action).await.map_err(|error| error.to_string())
+                controller.control(&spec, action).await.map_err(|error| error.to_string())
             }
             Controller::Pods(_) => install::control_controller(&self.client, self.spec.nodes, action).await,
         }

@@ -10,7 +10,7 @@ use kube::Client;
 use crate::kubelet::LabNode;
 use crate::layout::{Layout, Place};
 use crate::plan;
-use crate::program::{Program, ProgramError, ProgramSpec, ProgramState, Site};
+use crate::program::{Program, ProgramSpec, ProgramState, Site};
 use crate::protocol::{Action, ProgramStatus};
 use crate::real::install;
 use crate::real::node::RealNode;
@@ -108,7 +108,7 @@ impl NodePrograms {
     pub(super) async fn control_agent(&self, action: Action) -> Result<(), String> {
         match &self.agent {
             Agent::Program(program, spec) => {
-                control(program, spec, action).await.map_err(|error| error.to_string())
+                program.control(spec, action).await.map_err(|error| error.to_string())
             }
             Agent::Pod(client) => install::control_agent(client, &self.lab.name, action).await,
         }
@@ -172,20 +172,6 @@ impl NodePrograms {
         programs.extend(self.switch.states().map(|(program, state)| status(program, state)));
         programs
     }
-}
-
-/// Does to a program what was asked; starting one that runs is nothing.
-pub(super) async fn control(
-    program: &Program,
-    spec: &ProgramSpec,
-    action: Action,
-) -> Result<(), ProgramError> {
-    match action {
-        Action::Stop => program.stop().await,
-        Action::Start if program.state().pid().is_some() => {}
-        Action::Start | Action::Restart => program.start(spec.clone()).await?,
-    }
-    Ok(())
 }
 
 /// `k-vswitchd` as its DaemonSet would start it, with this node's folders instead of the host's.
