@@ -168,6 +168,6 @@ fn cleanup(options: &InstallOptions) -> anyhow::Result<()> {
     let failed = outcomes.iter().filter(|outcome| matches!(outcome, agent::cleanup::Outcome::Failed(_)));
     match failed.count() {
         0 => Ok(()),
-        count => anyhow::bail!("{count} parts of k-vswitch are still on this node"),
+        _ => anyhow::bail!("something of k-vswitch is still on this node: see above"),
     }
 }

@@ -172,7 +172,12 @@ pub fn sweep(layout: &Layout) -> Result<Swept, SweepError> {
 pub fn remove_all(layout: &Layout) -> Result<Swept, SweepError> {
     let found = traces(layout)?;
     let processes = kill_all(&found.namespaces)?;
-    cgroup::remove(layout);
+    // Killed processes are in their groups until the kernel is done with them.
+    let begin = Instant::now();
+    while cgroup::exist(layout) && begin.elapsed() < KILLED {
+        cgroup::remove(layout);
+        std::thread::sleep(Duration::from_millis(5));
+    }
     for name in &found.namespaces {
         match Netns::delete(name) {
             Err(error) if !error.is_not_found() => return Err(error.into()),
