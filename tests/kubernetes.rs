@@ -328,3 +328,52 @@ fn a_node_that_reboots_has_all_its_pods_again() {
     let ready = SocketAddr::new(cluster_ips(&kube, "web")[0], 80);
     assert!(http(&from, ready, "/hostname").is_ok());
 }
+
+#[test]
+fn open_vswitch_can_come_in_pods() {
+    if !possible_for_real() {
+        return;
+    }
+    // Without the kernel's datapath, such nodes have no tunnels.
+    let nodes = if host::kernel::has_openvswitch().unwrap() { "2" } else { "1" };
+    let kube = Kube::up(&["--nodes", nodes, "--ovs", "pods"]);
+    kube.apply(&[web("web", 2), web("client", 1), service_of("web", "web", &json!({}))]);
+    for name in ["web", "client"] {
+        kube.rollout("default", &format!("deployment/{name}"));
+    }
+    let programs = kube.lab.json(&["status"])["nodes"][0]["programs"].to_string();
+    assert!(!programs.contains("ovs"), "the node runs none itself: {programs}");
+    let client = kube.ready("app=client").remove(0);
+    let from = kube.netns(&client);
+    let web = SocketAddr::new(cluster_ips(&kube, "web")[0], 80);
+    http(&from, web, "/hostname").unwrap();
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "one"},
+        "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Ingress"]},
+    });
+    kube.apply(&[policy]);
+    let other = kube.netns(&kube.ready("app=web")[0]);
+    let denied = SocketAddr::new(client.addresses[0], 80);
+    kube.until("the policy", || http(&other, denied, "/").is_err());
+
+    let agents =
+        || kube.kubectl(&["-n", "kube-system", "get", "pods", "-l", "app.kubernetes.io/component=agent"]);
+    let before = agents();
+    let ping = Ping::start(&from, kube.ready("app=web")[0].addresses[0], 1_000_000);
+    let begin = Instant::now();
+    kube.lab.ok(&["restart", &client.node, "ovs"]);
+    kube.until("the Service to answer again", || http(&from, web, "/hostname").is_ok());
+    let took = begin.elapsed().as_secs_f64();
+    let (sent, lost) = ping.interrupt();
+    println!("Open vSwitch's pods replaced: {took:.1} s, {lost} of {sent} packets lost");
+    assert!(http(&other, denied, "/").is_err(), "the policy holds");
+    assert_eq!(ready_column(&before), ready_column(&agents()), "the daemons went on");
+    kube.kubectl(&["scale", "deployment/web", "--replicas=4"]);
+    kube.rollout("default", "deployment/web");
+    distinct(&kube.ready("app=web"));
+}
+
+/// Names, readiness and restarts in a table of `kubectl get pods`.
+fn ready_column(table: &str) -> Vec<Vec<&str>> {
+    table.lines().skip(1).map(|line| line.split_whitespace().take(4).collect()).collect()
+}

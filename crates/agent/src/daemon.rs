@@ -10,6 +10,7 @@ mod forget;
 mod pod_mtus;
 mod program;
 mod publish;
+mod restore;
 mod settle;
 mod tasks;
 mod warmth;
@@ -133,6 +134,8 @@ struct Daemon {
     host_due: bool,
     /// The switch's flows have not been read since it was connected to.
     unread: bool,
+    /// The switch may wait for its flows, since it was connected to.
+    awaited: bool,
     /// Flows that the switch refused, and what it said of the last one.
     refused: Vec<FlowKey>,
     refusal: Option<String>,
@@ -227,6 +230,7 @@ pub async fn run(
         host_done: None,
         host_due: true,
         unread: true,
+        awaited: true,
         refused: Vec::new(),
         refusal: None,
         uplink_trouble: None,
@@ -357,6 +361,7 @@ impl Daemon {
                 self.host_due = true;
                 self.session = Some(session);
                 self.unread = true;
+                self.awaited = true;
             }
             Connected::Down(why) => {
                 self.checks.switch.unmet(why);

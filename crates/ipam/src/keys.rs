@@ -17,6 +17,9 @@ pub const LAST_IPV4: &str = "kvs-ipam-last-ipv4";
 /// On the bridge: the IPv6 address that was handed out last.
 pub const LAST_IPV6: &str = "kvs-ipam-last-ipv6";
 
+/// On the root, by whoever starts `ovs-vswitchd` with `flow-restore-wait`: the daemon is to end that wait.
+pub const FLOW_RESTORE: &str = "kvs-flow-restore";
+
 /// On an interface: the pod's namespace.
 pub const POD_NAMESPACE: &str = "kvs-pod-namespace";
 /// On an interface: the pod's name.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::lab::layout::Layout;
-use ::lab::spec::{ApiSource, Datapath, Families, LabName, Overlay};
+use ::lab::spec::{ApiSource, Datapath, Families, LabName, Overlay, OvsSite};
 use clap::{Args, Subcommand};
 
 use crate::output::{self, Form};
@@ -111,6 +111,9 @@ struct Up {
     /// Datapath of the nodes' switches: auto, system or netdev
     #[arg(long, default_value = "auto")]
     datapath: Datapath,
+    /// Where the nodes' Open vSwitch comes from: host, or pods (with --api kubernetes)
+    #[arg(long, default_value = "host", value_name = "host|pods")]
+    ovs: OvsSite,
     /// Folder of k-vswitchd, k-vswitch-controller and k-vswitch-cni; by default that of kvsctl
     #[arg(long)]
     bin_dir: Option<PathBuf>,

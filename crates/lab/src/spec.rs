@@ -18,6 +18,9 @@ pub enum SpecError {
     /// Too few or too many nodes.
     #[error("a lab has 1 to {MAX_NODES} nodes, not {0}")]
     Nodes(u16),
+    /// Open vSwitch in pods of a cluster that has none, or on nodes whose own network hangs on it.
+    #[error("--ovs pods {0}")]
+    OvsPods(&'static str),
     /// A word that names no choice.
     #[error("{what} {given:?}: choose {choices}")]
     Choice {
@@ -255,6 +258,29 @@ impl FromStr for Datapath {
     }
 }
 
+/// Where the nodes' Open vSwitch comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OvsSite {
+    /// The nodes have it, as by their distribution's package.
+    #[default]
+    Host,
+    /// A DaemonSet brings it, where Kubernetes is real.
+    Pods,
+}
+
+impl FromStr for OvsSite {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        match text {
+            "host" => Ok(Self::Host),
+            "pods" => Ok(Self::Pods),
+            _ => Err(SpecError::Choice { what: "ovs", given: text.to_owned(), choices: "host or pods" }),
+        }
+    }
+}
+
 /// A lab as asked for. Kept as `spec.json` in the lab's folder, where the supervisor reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabSpec {
@@ -272,6 +298,9 @@ pub struct LabSpec {
     pub bin_dir: PathBuf,
     /// Datapath of the nodes' switches.
     pub datapath: Datapath,
+    /// Where the nodes' Open vSwitch comes from.
+    #[serde(default)]
+    pub ovs: OvsSite,
     /// Further arguments for each `k-vswitchd`.
     #[serde(default)]
     pub agent_args: Vec<String>,
@@ -281,9 +310,29 @@ impl LabSpec {
     /// Checks what the types alone do not.
     ///
     /// # Errors
-    /// [`SpecError::Nodes`] when the number of nodes is out of range.
+    /// [`SpecError::Nodes`] when the number of nodes is out of range; [`SpecError::OvsPods`] where there are no pods to run it.
     pub fn check(&self) -> Result<(), SpecError> {
-        if (1..=MAX_NODES).contains(&self.nodes) { Ok(()) } else { Err(SpecError::Nodes(self.nodes)) }
+        if !(1..=MAX_NODES).contains(&self.nodes) {
+            return Err(SpecError::Nodes(self.nodes));
+        }
+        if self.ovs == OvsSite::Pods && self.api != ApiSource::Kubernetes {
+            return Err(SpecError::OvsPods("needs containers: add --api kubernetes"));
+        }
+        Ok(())
+    }
+
+    /// Checks what depends on the datapath. Tunnels of OVS's own leave by a bridge that has the uplink and the node's
+    /// addresses: without the switch such a node has no network, and no pod comes to it.
+    ///
+    /// # Errors
+    /// [`SpecError::OvsPods`].
+    pub fn check_datapath(&self, netdev: bool) -> Result<(), SpecError> {
+        if self.ovs == OvsSite::Pods && netdev && self.nodes > 1 {
+            return Err(SpecError::OvsPods(
+                "with OVS's userspace datapath has no tunnels: take --nodes 1, or the kernel's datapath",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -35,7 +35,9 @@ impl Daemon {
             return Some(("TunnelNotOpened", why));
         }
         let uplink = self.uplink.as_ref()?;
-        if self.datapath == Some(Datapath::Netdev) && switch.bridge(&uplink.name).is_none() {
+        // A node alone needs no tunnel.
+        let alone = self.state.remotes().next().is_none();
+        if self.datapath == Some(Datapath::Netdev) && !alone && switch.bridge(&uplink.name).is_none() {
             let why = format!(
                 "the overlay address is on {}, which is no OVS bridge: userspace tunnels leave only by one (see \
                  Datapaths in docs/operations.md)",

@@ -33,7 +33,7 @@ impl Daemon {
         if !self.host(HostPlan::new(&self.options.bridge, &own, self.options.proxy.clone())).await? {
             return Ok(());
         }
-        if !self.program().await || !self.stamp().await {
+        if !self.program().await || !self.restored().await || !self.stamp().await {
             return Ok(());
         }
         self.forget().await;

@@ -114,7 +114,7 @@ pub(super) fn check(facts: &Facts, bridge: &str, overlay: Option<(IpAddr, &str)>
             return vec![CHECK.problem(
                 format!("ovsdb-server does not answer: {why}"),
                 "install and start Open vSwitch (systemctl enable --now openvswitch-switch), or run it in pods \
-                 (ovs.managed=true in the chart); where its socket is elsewhere, say so by --ovsdb",
+                 (deploy/k-vswitch-ovs.yaml); where its socket is elsewhere, say so by --ovsdb",
             )];
         }
     };
@@ -135,7 +135,7 @@ pub(super) fn check(facts: &Facts, bridge: &str, overlay: Option<(IpAddr, &str)>
     if parse(version).is_some_and(|version| version < LEAST) {
         findings.push(CHECK.problem(
             format!("Open vSwitch is {version}, and 2.17 or newer is needed"),
-            "update the package openvswitch-switch, or run the switch in pods (ovs.managed=true in the chart)",
+            "update the package openvswitch-switch, or run the switch in pods (deploy/k-vswitch-ovs.yaml)",
         ));
     }
     if database.cur_cfg < database.next_cfg {

@@ -11,7 +11,7 @@ use ::lab::layout::Layout;
 use ::lab::manifest::Object;
 use ::lab::probe::{Outcome, Probe, ProbeResult, Protocol};
 use ::lab::protocol::{Ask, MatrixTargets, Request};
-use ::lab::spec::{ApiSource, Datapath, Families, Overlay};
+use ::lab::spec::{ApiSource, Datapath, Families, Overlay, OvsSite};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use serde_json::json;
@@ -103,6 +103,7 @@ fn one_cluster(common: &Common, arguments: &Arguments, overlay: Overlay) -> anyh
         families: arguments.families.clone(),
         api: ApiSource::Embedded,
         datapath: arguments.datapath,
+        ovs: OvsSite::Host,
         bin_dir: arguments.bin_dir.clone(),
         agent_args: Vec::new(),
     };

@@ -109,6 +109,7 @@ fn spec_of(common: &Common, up: &Up) -> anyhow::Result<LabSpec> {
         api,
         bin_dir,
         datapath: up.datapath,
+        ovs: up.ovs,
         agent_args: up.agent_args.clone(),
     };
     spec.check()?;

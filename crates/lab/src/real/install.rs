@@ -14,30 +14,56 @@ use super::RealError;
 use crate::manifest::{self, Object};
 use crate::plan;
 use crate::protocol::Action;
-use crate::spec::LabSpec;
+use crate::spec::{LabSpec, OvsSite};
 
 /// What every cluster has besides: a name server.
 const NAME_SERVER: &str = include_str!("coredns.yaml");
 
-/// The manifest of this version.
+/// The manifests of this version: itself, and Open vSwitch for nodes that have none.
 const MANIFEST: &str = include_str!("../../../../deploy/k-vswitch.yaml");
+const OVS_MANIFEST: &str = include_str!("../../../../deploy/k-vswitch-ovs.yaml");
 
-/// Namespace of all that is in it.
+/// Namespace of all that is in them.
 const NAMESPACE: &str = "kube-system";
-/// Names of its workloads.
-const AGENT: &str = "k-vswitchd";
+/// The Deployment.
 const CONTROLLER: &str = "k-vswitch-controller";
-/// A node with this label has no agent.
-const STOPPED: &str = "lab.kvswitch.io/agent-stopped";
+
+/// A DaemonSet whose pods can be kept off single nodes.
+pub(crate) struct NodePods {
+    name: &'static str,
+    /// What messages call one of them.
+    what: &'static str,
+    /// Their labels.
+    labels: &'static str,
+    /// A node with this label has none.
+    stopped: &'static str,
+}
+
+/// `k-vswitchd`.
+pub(crate) const AGENT: NodePods = NodePods {
+    name: "k-vswitchd",
+    what: "the agent",
+    labels: "app.kubernetes.io/name=k-vswitch,app.kubernetes.io/component=agent",
+    stopped: "lab.kvswitch.io/agent-stopped",
+};
+
+/// Open vSwitch.
+pub(crate) const OVS: NodePods = NodePods {
+    name: "k-vswitch-ovs",
+    what: "Open vSwitch",
+    labels: "app.kubernetes.io/name=k-vswitch,app.kubernetes.io/component=ovs",
+    stopped: "lab.kvswitch.io/ovs-stopped",
+};
 
 /// How long pods may take to come and go.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Applies the manifest, edited for this lab.
+/// Applies the manifests, edited for this lab.
 pub(crate) async fn apply(client: &Client, spec: &LabSpec, api: &str, netdev: bool) -> Result<(), RealError> {
     let failed = |error: &dyn std::fmt::Display| RealError::Manifest(error.to_string());
-    let texts = [MANIFEST, NAME_SERVER];
-    let values = texts.map(manifest::documents).into_iter().collect::<Result<Vec<_>, _>>();
+    let ovs = (spec.ovs == OvsSite::Pods).then_some(OVS_MANIFEST);
+    let texts = ovs.into_iter().chain([MANIFEST, NAME_SERVER]);
+    let values = texts.map(manifest::documents).collect::<Result<Vec<_>, _>>();
     for mut value in values.map_err(|error| failed(&error))?.into_iter().flatten() {
         edit(&mut value, spec, api, netdev);
         let object = Object::new(value).map_err(|error| failed(&error))?;
@@ -52,8 +78,8 @@ fn edit(value: &mut Value, spec: &LabSpec, api: &str, netdev: bool) {
         value.pointer("/kind").is_some_and(|found| found == kind)
             && value.pointer("/metadata/name").is_some_and(|found| found == name)
     };
-    let (config, agent, controller) =
-        (is("ConfigMap", "k-vswitch"), is("DaemonSet", AGENT), is("Deployment", CONTROLLER));
+    let (config, controller) = (is("ConfigMap", "k-vswitch"), is("Deployment", CONTROLLER));
+    let on_nodes = [AGENT, OVS].into_iter().find(|pods| is("DaemonSet", pods.name));
     let is_name_server = is("Service", "kube-dns");
     let list = |nets: Vec<ipnet::IpNet>| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     if config && let Some(data) = value.pointer_mut("/data").and_then(Value::as_object_mut) {
@@ -68,12 +94,15 @@ fn edit(value: &mut Value, spec: &LabSpec, api: &str, netdev: bool) {
             data.insert(key.to_owned(), text.into());
         }
     }
-    if agent && let Some(pod) = value.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut) {
-        let absent = json!([{"matchExpressions": [{"key": STOPPED, "operator": "DoesNotExist"}]}]);
+    if let Some(pods) = on_nodes
+        && let Some(pod) = value.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut)
+    {
+        let absent = json!([{"matchExpressions": [{"key": pods.stopped, "operator": "DoesNotExist"}]}]);
         let nodes = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": absent}});
         pod.insert("affinity".to_owned(), json!({"nodeAffinity": nodes}));
         if let Some(container) =
             pod.get_mut("containers").and_then(|all| all.get_mut(0)).and_then(Value::as_object_mut)
+            && pods.name == AGENT.name
             && !spec.agent_args.is_empty()
         {
             container.insert("args".to_owned(), json!(spec.agent_args));
@@ -91,25 +120,30 @@ fn edit(value: &mut Value, spec: &LabSpec, api: &str, netdev: bool) {
     }
 }
 
-/// Starts, stops or restarts the agent of a node.
-pub(crate) async fn control_agent(client: &Client, node: &str, action: Action) -> Result<(), String> {
-    let nodes: Api<Node> = Api::all(client.clone());
-    let nodes = &nodes;
-    let label = |value: Value| async move {
-        let patch = Patch::Merge(json!({"metadata": {"labels": {STOPPED: value}}}));
-        nodes.patch_metadata(node, &PatchParams::default(), &patch).await.map_err(|error| ops::reason(&error))
-    };
-    let fields = format!("spec.nodeName={node}");
-    match action {
-        Action::Stop => {
-            label("true".into()).await?;
-            wait(client, AGENT_LABEL, &fields, "the agent to be gone", <[Pod]>::is_empty).await
+impl NodePods {
+    /// Starts, stops or restarts the one of a node.
+    pub(crate) async fn control(&self, client: &Client, node: &str, action: Action) -> Result<(), String> {
+        let nodes: Api<Node> = Api::all(client.clone());
+        let nodes = &nodes;
+        let label = |value: Value| async move {
+            let patch = Patch::Merge(json!({"metadata": {"labels": {self.stopped: value}}}));
+            let patched = nodes.patch_metadata(node, &PatchParams::default(), &patch).await;
+            patched.map_err(|error| ops::reason(&error))
+        };
+        let fields = format!("spec.nodeName={node}");
+        match action {
+            Action::Stop => {
+                label("true".into()).await?;
+                let what = format!("{} to be gone", self.what);
+                wait(client, self.labels, &fields, &what, <[Pod]>::is_empty).await
+            }
+            Action::Start => {
+                label(Value::Null).await?;
+                let what = format!("{} to be ready", self.what);
+                wait(client, self.labels, &fields, &what, |pods| pods.iter().any(ready)).await
+            }
+            Action::Restart => replace(client, self.labels, &fields, self.what).await,
         }
-        Action::Start => {
-            label(Value::Null).await?;
-            wait(client, AGENT_LABEL, &fields, "the agent to be ready", |pods| pods.iter().any(ready)).await
-        }
-        Action::Restart => replace(client, AGENT_LABEL, &fields, "the agent").await,
     }
 }
 
@@ -136,7 +170,6 @@ pub(crate) async fn control_controller(client: &Client, replicas: u16, action: A
     }
 }
 
-const AGENT_LABEL: &str = "app.kubernetes.io/name=k-vswitch,app.kubernetes.io/component=agent";
 const CONTROLLER_LABEL: &str = "app.kubernetes.io/name=k-vswitch,app.kubernetes.io/component=controller";
 
 /// Deletes pods, and waits until others are ready in their place.
@@ -183,7 +216,7 @@ fn ready(pod: &Pod) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{ApiSource, Datapath, Families, Overlay};
+    use crate::spec::{ApiSource, Datapath, Families, Overlay, OvsSite};
 
     #[test]
     fn the_manifest_is_edited_where_an_operator_would() {
@@ -195,9 +228,10 @@ mod tests {
             api: ApiSource::Embedded,
             bin_dir: "/".into(),
             datapath: Datapath::Netdev,
+            ovs: OvsSite::Pods,
             agent_args: vec!["--log=debug".to_owned()],
         };
-        let mut values = manifest::documents(MANIFEST).unwrap();
+        let mut values = [MANIFEST, OVS_MANIFEST].map(|text| manifest::documents(text).unwrap()).concat();
         for value in &mut values {
             edit(value, &spec, "https://192.0.2.1:6443", true);
         }
@@ -209,13 +243,15 @@ mod tests {
         assert_eq!(data["kubernetesAPI"], "https://192.0.2.1:6443");
         assert_eq!(data["overlayType"], "gre");
         assert_eq!(data["datapath"], "netdev");
-        let agent = &find("DaemonSet", AGENT)["spec"]["template"];
+        let agent = &find("DaemonSet", AGENT.name)["spec"]["template"];
         assert_eq!(agent["spec"]["containers"][0]["args"], json!(["--log=debug"]));
         assert!(agent["spec"]["affinity"]["nodeAffinity"].is_object());
         assert_eq!(find("Deployment", CONTROLLER)["spec"]["replicas"], 1);
-        for (label, workload) in
-            [(AGENT_LABEL, agent), (CONTROLLER_LABEL, &find("Deployment", CONTROLLER)["spec"]["template"])]
-        {
+        let ovs = &find("DaemonSet", OVS.name)["spec"]["template"];
+        assert!(ovs["spec"]["affinity"]["nodeAffinity"].is_object());
+        assert_eq!(ovs["spec"]["containers"][0]["args"], Value::Null);
+        let controller = &find("Deployment", CONTROLLER)["spec"]["template"];
+        for (label, workload) in [(AGENT.labels, agent), (OVS.labels, ovs), (CONTROLLER_LABEL, controller)] {
             for part in label.split(',') {
                 let (key, value) = part.split_once('=').unwrap();
                 assert_eq!(workload["metadata"]["labels"][key], value);

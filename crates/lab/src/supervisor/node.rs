@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use host::Netns;
 use kube::Client;
 
 use crate::kubelet::LabNode;
@@ -16,8 +17,9 @@ use crate::real::install;
 use crate::real::node::RealNode;
 use crate::runtime::Runtime;
 use crate::serve::{Identity, SctpResponder, ServeError, Servers};
-use crate::spec::LabSpec;
+use crate::spec::{LabSpec, OvsSite};
 use crate::switch::{Switch, SwitchError};
+use crate::topology::{self, UPLINK};
 
 /// Address of the daemon's health endpoint, inside the node's namespace.
 const HEALTH: &str = "127.0.0.1:9410";
@@ -26,7 +28,8 @@ const HEALTH: &str = "127.0.0.1:9410";
 pub(super) struct NodePrograms {
     /// What the kubelet knows of it.
     pub(super) lab: Arc<LabNode>,
-    switch: Switch,
+    /// `None`: a pod.
+    switch: Option<Switch>,
     agent: Agent,
     /// What it runs on, where Kubernetes is real.
     machine: Option<Arc<RealNode>>,
@@ -61,6 +64,8 @@ pub(super) enum NodeError {
     #[error(transparent)]
     Switch(#[from] SwitchError),
     #[error(transparent)]
+    Host(#[from] host::Error),
+    #[error(transparent)]
     Serve(#[from] ServeError),
 }
 
@@ -76,8 +81,17 @@ impl NodePrograms {
         let files = layout.node(&name);
         let netns = layout.netns(&Place::Node(&name));
         let underlay = plan::node(index);
-        let switch = Switch::new(&name, files.clone(), netns.clone(), underlay, netdev);
-        switch.start().await?;
+        let switch = match spec.ovs {
+            OvsSite::Host => {
+                let switch = Switch::new(&name, files.clone(), netns.clone(), underlay, netdev);
+                switch.start().await?;
+                Some(switch)
+            }
+            OvsSite::Pods => {
+                topology::set_addresses(&Netns::open(&netns)?, UPLINK, underlay, true)?;
+                None
+            }
+        };
         let addresses: Vec<_> = spec.families.iter().map(|family| underlay.of(family)).collect();
         let sctp = SctpResponder::start(&netns, &underlay.both()).await?;
         let identity = Identity { namespace: String::new(), name: name.clone() };
@@ -110,7 +124,7 @@ impl NodePrograms {
             Agent::Program(program, spec) => {
                 program.control(spec, action).await.map_err(|error| error.to_string())
             }
-            Agent::Pod(client) => install::control_agent(client, &self.lab.name, action).await,
+            Agent::Pod(client) => install::AGENT.control(client, &self.lab.name, action).await,
         }
     }
 
@@ -123,10 +137,14 @@ impl NodePrograms {
         }
         if action != Action::Start {
             machine.off().await;
-            self.switch.stop().await;
+            if let Some(switch) = &self.switch {
+                switch.stop().await;
+            }
         }
         if action != Action::Stop {
-            self.control_switch(Action::Start).await?;
+            if self.switch.is_some() {
+                self.control_switch(Action::Start).await?;
+            }
             machine.boot().await.map_err(|error| error.to_string())?;
             machine.start_kubelet().await.map_err(|error| error.to_string())?;
         }
@@ -135,13 +153,16 @@ impl NodePrograms {
 
     /// Starts, stops or restarts the switch.
     pub(super) async fn control_switch(&self, action: Action) -> Result<(), String> {
-        let running = self.switch.states().iter().all(|(_, state)| state.pid().is_some());
+        let switch = match (&self.switch, &self.agent) {
+            (Some(switch), _) => switch,
+            (None, Agent::Pod(client)) => return install::OVS.control(client, &self.lab.name, action).await,
+            (None, Agent::Program(..)) => return Err("Kubernetes is not there yet".to_owned()),
+        };
+        let running = switch.states().iter().all(|(_, state)| state.pid().is_some());
         match action {
-            Action::Stop => self.switch.stop().await,
+            Action::Stop => switch.stop().await,
             Action::Start if running => {}
-            Action::Start | Action::Restart => {
-                self.switch.start().await.map_err(|error| error.to_string())?;
-            }
+            Action::Start | Action::Restart => switch.start().await.map_err(|error| error.to_string())?,
         }
         Ok(())
     }
@@ -154,7 +175,9 @@ impl NodePrograms {
         if let Some(machine) = &self.machine {
             machine.off().await;
         }
-        self.switch.stop().await;
+        if let Some(switch) = &self.switch {
+            switch.stop().await;
+        }
     }
 
     /// What its programs are doing.
@@ -169,7 +192,8 @@ impl NodePrograms {
             Agent::Pod(_) => Vec::new(),
         };
         programs.extend(self.machine.iter().flat_map(|machine| machine.statuses()));
-        programs.extend(self.switch.states().map(|(program, state)| status(program, state)));
+        let states = self.switch.iter().flat_map(Switch::states);
+        programs.extend(states.map(|(program, state)| status(program, state)));
         programs
     }
 }

@@ -26,7 +26,7 @@ use crate::program::Program;
 use crate::protocol::{Action, Stage};
 use crate::real::RealError;
 use crate::serve::ServeError;
-use crate::spec::ApiSource;
+use crate::spec::{ApiSource, OvsSite, SpecError};
 use crate::{switch, topology};
 
 /// How long nodes may take to become ready.
@@ -57,6 +57,8 @@ enum UpError {
     NotReady(String),
     #[error(transparent)]
     Real(#[from] RealError),
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     #[error("interrupted")]
     Interrupted,
 }
@@ -83,6 +85,7 @@ async fn try_up(shared: &Arc<Shared>) -> Result<(), UpError> {
     make_folders(layout, spec.nodes)?;
     let datapath = spec.datapath;
     let netdev = blocking(move || switch::choose_netdev(datapath)).await?;
+    spec.check_datapath(netdev)?;
 
     let (wires, nodes) = (layout.clone(), spec.nodes);
     blocking(move || {
@@ -164,8 +167,10 @@ async fn switches(shared: &Shared, netdev: bool) -> Result<BTreeMap<String, Node
         let (name, started) = started.map_err(|_| UpError::Interrupted)??;
         programs.insert(name, started);
     }
-    let datapath = if netdev { "userspace" } else { "kernel" };
-    shared.step(format!("Open vSwitch on every node, {datapath} datapath"));
+    if shared.spec.ovs == OvsSite::Host {
+        let datapath = if netdev { "userspace" } else { "kernel" };
+        shared.step(format!("Open vSwitch on every node, {datapath} datapath"));
+    }
     Ok(programs)
 }
 
