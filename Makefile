@@ -27,7 +27,8 @@ test: deps ## all tests
 test-kernel: deps ## live tests on the kernel's datapath, in a virtual machine with Debian's kernel
 	@scripts/test-kernel
 
-e2e: build image kube ## live tests with a real Kubernetes alone
+e2e: build image kube ## live tests with a real Kubernetes alone, an upgrade from the commit before among them
+	@scripts/previous
 	@cargo test -p system-tests --test kubernetes -- --show-output
 
 conformance: build image kube ## upstream's suites on a real Kubernetes: network, netpol, cyclonus

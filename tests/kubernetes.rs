@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -118,6 +118,41 @@ fn workloads_find_and_reach_each_other() {
     assert_eq!(kube.ready("app=web").len(), 6);
     kube.kubectl(&["delete", "networkpolicy", "deny", "allow"]);
     kube.until("all to be allowed", || http(&other, first, "/hostname").is_ok());
+    pods_check_each_other(&kube);
+}
+
+/// `kvsctl check --pods`, with the overlay as it is and cut.
+fn pods_check_each_other(kube: &Kube) {
+    let check = || {
+        let mut command = Command::new(bin_dir().join("kvsctl"));
+        command
+            .args(["check", "--pods", "-o", "json", "--kubeconfig"])
+            .arg(kube.lab.folder().join("kubeconfig"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), said)
+    };
+    let (well, said) = check();
+    assert!(well && said.contains("pods on 2 nodes reach those on all of them and a Service"), "{said}");
+
+    let wire = kube.lab.wire();
+    let nft = |rules: &str| {
+        assert!(wire.run(|| Command::new("nft").arg(rules).status()).unwrap().unwrap().success());
+    };
+    nft(
+        "add table bridge cut; add chain bridge cut f { type filter hook forward priority 0; policy accept; }; \
+         add rule bridge cut f udp dport 4789 drop",
+    );
+    let (well, said) = check();
+    for words in
+        ["pods on node-1 do not reach those on node-2", "pods on node-2 do not reach those on node-1"]
+    {
+        assert!(!well && said.contains(words), "{said}");
+    }
+    nft("delete table bridge cut");
+    kube.until("what was deployed to be gone", || {
+        !kube.kubectl(&["get", "namespaces"]).lines().any(|line| line.starts_with("k-vswitch-check-"))
+    });
 }
 
 /// What k-vswitch has on a node, apart from files.
@@ -260,6 +295,79 @@ fn updates_and_restarts_go_unnoticed() {
     });
     assert!(kube.lab.node(2).ports().is_empty(), "{:?}", kube.lab.node(2).ports());
     kube.kubectl(&["uncordon", "node-2"]);
+}
+
+/// The objects of a manifest but the settings, which an operator keeps.
+fn without_settings(path: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let parts = text.split("\n---\n").skip(1).map(|part| serde_saphyr::from_str(part).unwrap());
+    parts.filter(|object: &serde_json::Value| object["kind"] != "ConfigMap").collect()
+}
+
+#[test]
+fn an_upgrade_goes_unnoticed() {
+    let previous = bin_dir().join("../image/previous.yaml");
+    if !possible_for_real() {
+        return;
+    }
+    if !previous.exists() {
+        println!("SKIPPED: an upgrade: there is no earlier k-vswitch: scripts/previous builds one");
+        return;
+    }
+    let kube = Kube::up(&["--nodes", "2"]);
+    let change = |path: &str| {
+        kube.apply(&without_settings(path));
+        for workload in ["daemonset/k-vswitchd", "deployment/k-vswitch-controller"] {
+            kube.rollout("kube-system", workload);
+        }
+    };
+    let images = || {
+        let pods = kube.get(&["-n", "kube-system", "pods", "-l", "app.kubernetes.io/name=k-vswitch"]);
+        let of = |pod: &serde_json::Value| pod["spec"]["containers"][0]["image"].as_str().unwrap().to_owned();
+        pods["items"].as_array().unwrap().iter().map(of).collect::<BTreeSet<String>>()
+    };
+    let now = images();
+    change(previous.to_str().unwrap());
+    let before = images();
+    assert!(before.iter().all(|image| image.ends_with(":previous")), "{before:?}");
+
+    kube.apply(&[web("web", 4), web("client", 2), service_of("web", "web", &json!({}))]);
+    for name in ["web", "client"] {
+        kube.rollout("default", &format!("deployment/{name}"));
+    }
+    let (clients, pods) = (kube.ready("app=client"), kube.ready("app=web"));
+    let from = kube.netns(&clients[0]);
+    let far = pods.iter().find(|pod| pod.node != clients[0].node).unwrap();
+    let near = pods.iter().find(|pod| pod.node == clients[0].node).unwrap();
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"},
+        "spec": {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Ingress"]},
+    });
+    kube.apply(&[policy]);
+    let denied = SocketAddr::new(clients[0].addresses[0], 80);
+    let other = kube.netns(far);
+    kube.until("the policy", || http(&other, denied, "/").is_err());
+
+    let pings = [far, near].map(|pod| Ping::start(&from, pod.addresses[0], 1_000_000));
+    let browsing = Browsing::start(&from, SocketAddr::new(cluster_ips(&kube, "web")[0], 80));
+    let begin = Instant::now();
+    change(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/k-vswitch.yaml"));
+    let took = begin.elapsed().as_secs_f64();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(images(), now);
+    let (asked, _, failures) = browsing.finish();
+    assert!(failures.is_empty(), "of {asked} pages {} did not come: {failures:?}", failures.len());
+    let mut sent = 0;
+    for ping in pings {
+        let (of, lost) = ping.interrupt();
+        assert_eq!(lost, 0, "of {of} packets");
+        sent += of;
+    }
+    println!("upgrade: {took:.1} s, {asked} pages and {sent} packets, none lost");
+    assert!(http(&other, denied, "/").is_err(), "the policy holds");
+    kube.kubectl(&["scale", "deployment/web", "--replicas=8"]);
+    kube.rollout("default", "deployment/web");
+    distinct(&kube.ready("app=web"));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!
 //! - On the node: [`switch`], [`kernel`], [`cni`], [`addresses`], [`mtu`], [`firewall`], [`others`].
 //! - Of the cluster: [`cluster`], as the API has it.
-//! - Between nodes: [`reach`], by [`echo`].
+//! - Between nodes: [`reach`], by [`echo`]. Between pods: [`pods`], which deploys some.
 //! - [`node`] puts together what is asked of one node; [`finding`] is what comes out, and how it is shown.
 
 mod addresses;
@@ -17,6 +17,7 @@ mod kernel;
 mod mtu;
 mod node;
 mod others;
+mod pods;
 mod reach;
 mod switch;
 
@@ -47,6 +48,13 @@ pub(crate) struct Arguments {
     /// Where the Kubernetes API is reached, https://HOST:PORT, if not where the kubeconfig or the service account has it
     #[arg(long, env = "KUBERNETES_API")]
     kubernetes_api: Option<String>,
+    /// Instead of looking at a node: have a pod on every node ask one on every node and a Service, for about half a minute, in a
+    /// namespace of their own, which is removed again. Runs anywhere, with an administrator's kubeconfig
+    #[arg(long)]
+    pods: bool,
+    /// Image of these pods, which has kvsctl in it; that of k-vswitchd's pods if not said
+    #[arg(long, requires = "pods")]
+    image: Option<String>,
 }
 
 /// What a node has, or will have, and where.
@@ -116,6 +124,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let cluster = (kubeconfig.is_some() || in_pod).then(|| cluster::gather(kubeconfig.as_deref(), server));
     let known = cluster.as_ref().and_then(|cluster| cluster.as_ref().ok());
 
+    if arguments.pods {
+        let findings = pods::check(kubeconfig.as_deref(), server, arguments.image.as_deref())?;
+        let mut all = vec![About { about: "pods".to_owned(), findings }];
+        if let Some(facts) = known {
+            all.push(About {
+                about: "cluster".to_owned(),
+                findings: cluster::check(facts, options.service_cidr.as_ref()),
+            });
+        }
+        return show(ask, &all);
+    }
     let agents = ask.agents()?;
     let answers = each(&agents, |agent| {
         let options = match ask.lab() {
@@ -140,10 +159,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         )],
     };
     all.push(About { about: "cluster".to_owned(), findings });
+    show(ask, &all)
+}
+
+fn show(ask: &Ask, all: &[About]) -> anyhow::Result<ExitCode> {
     if ask.json() {
-        finding::json(&all)?;
+        finding::json(all)?;
     } else {
-        finding::text(&all)?;
+        finding::text(all)?;
     }
     let worst = all.iter().map(About::worst).max();
     Ok(if worst == Some(Verdict::Problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -2,7 +2,7 @@
 //!
 //! - [`lab`]: whole clusters in network namespaces on one machine. The crate `lab` does the work; here are the arguments
 //!   and what people see.
-//! - [`check`]: whether nodes are fit for k-vswitch, and what to do if not.
+//! - [`check`]: whether nodes are fit for k-vswitch, and what to do if not; [`in_pod`] is its part in pods.
 //! - [`policy`], [`service`] and [`status`]: what nodes' daemons tell of policies, of Services and of themselves;
 //!   [`agents`] asks them.
 //! - [`output`]: JSON and tables; [`style`]: colours, where a terminal shows them.
@@ -12,6 +12,7 @@
 
 mod agents;
 mod check;
+mod in_pod;
 mod lab;
 mod output;
 mod policy;
@@ -35,6 +36,9 @@ struct Arguments {
 enum Command {
     /// Whether a node is fit for k-vswitch, before and after installation, and what to do if not
     Check(check::Arguments),
+    /// What `kvsctl check --pods` runs in pods
+    #[command(hide = true, subcommand)]
+    InPod(in_pod::Command),
     /// Whole clusters in network namespaces on this machine
     Lab(lab::Arguments),
     /// NetworkPolicies as they are in force on nodes, with packet counters
@@ -48,6 +52,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::InPod(command) => in_pod::run(&command),
         Command::Lab(arguments) => lab::run(arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Service(arguments) => service::run(&arguments),

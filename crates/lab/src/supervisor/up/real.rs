@@ -1,7 +1,7 @@
 //! Bringing up a lab with a real Kubernetes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kubernetes::pki::Authority;
@@ -20,8 +20,9 @@ use crate::supervisor::cluster::{Cluster, Controller};
 use crate::supervisor::node::NodePrograms;
 use crate::supervisor::{Shared, outside};
 
-/// Archive of k-vswitch's image, from the folder of the programs: `scripts/image` makes it.
-const IMAGE: &str = "../image/k-vswitch.tar";
+/// Folder of k-vswitch's images, from that of the programs, and the archive that must be there: `scripts/image` makes it.
+const IMAGES: &str = "../image";
+const IMAGE: &str = "k-vswitch.tar";
 
 /// From the network namespaces on.
 pub(super) async fn up(shared: &Arc<Shared>, netdev: bool) -> Result<(), UpError> {
@@ -91,21 +92,22 @@ async fn prepare(machine: &RealNode, images: &[PathBuf]) -> Result<(), RealError
 }
 
 /// Archives of the images that the cluster's pods have without pulling.
-fn images(bin_dir: &std::path::Path, programs: &Programs) -> Result<Vec<PathBuf>, RealError> {
+fn images(bin_dir: &Path, programs: &Programs) -> Result<Vec<PathBuf>, RealError> {
     // Without `..`, so that it is the same wherever it is seen.
-    let own = bin_dir.join(IMAGE);
+    let own = bin_dir.join(IMAGES);
     let own = own.canonicalize().unwrap_or(own);
-    if !own.is_file() {
+    if !own.join(IMAGE).is_file() {
         let hint = "run `make image`";
-        let places = vec![bin_dir.join("../image")];
-        let missing = kubernetes::Error::Missing { program: "k-vswitch.tar".into(), places, hint };
+        let missing = kubernetes::Error::Missing { program: IMAGE.into(), places: vec![own], hint };
         return Err(missing.into());
     }
-    let mut images = vec![own];
-    let entries = std::fs::read_dir(programs.folder()).into_iter().flatten().flatten();
-    images.extend(
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "tar")),
-    );
+    let mut images: Vec<PathBuf> =
+        [own.as_path(), programs.folder()].into_iter().flat_map(archives).collect();
     images.sort();
     Ok(images)
+}
+
+fn archives(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "tar"))
 }
