@@ -3,10 +3,10 @@
 //! To the switch and the host each pod with such ports is a Service of its own: with the node's addresses, or the one that is named, as
 //! external ones, the pod as its only endpoint, and clients outside that keep their address (`externalTrafficPolicy: Local`). So
 //! whatever holds for external addresses holds for host ports, policies included. The names of these Services have a colon, which no
-//! other's can have.
+//! other's can have. Loopback addresses are external ones that only the node's own processes reach ([`crate::host_setup`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use policy::rules::Protocol;
@@ -14,6 +14,7 @@ use service::lb::Name;
 use service::spec::{
     Conditions, Endpoint, EndpointPort, HOST_PORTS, Service, ServicePort, ServiceSpec, Slice, TargetRef,
 };
+use tracing::warn;
 
 use crate::balancing::Balancing;
 use crate::view::{ClusterPod, PodRef};
@@ -29,6 +30,13 @@ pub struct HostPort {
     pub protocol: Protocol,
     /// Its number in the pod.
     pub target: u16,
+}
+
+impl HostPort {
+    /// Whether it is at a loopback address of IPv6. What is sent there cannot be sent on: the kernel would drop the answers.
+    fn leads_nowhere(&self) -> bool {
+        self.address.is_some_and(|address| address.is_ipv6() && address.is_loopback())
+    }
 }
 
 /// Those of this node's pods.
@@ -61,6 +69,10 @@ impl HostPorts {
         {
             return;
         }
+        if pod.host_ports.iter().any(HostPort::leads_nowhere) {
+            let pod = format_args!("{}/{}", pod.pod.namespace, pod.pod.name);
+            warn!(%pod, "a hostPort at ::1 leads nowhere, since Linux sends nothing on from there: use hostIP 127.0.0.1");
+        }
         let services = known.map(|known| known.services.clone()).unwrap_or_default();
         let (addresses, ports) = (pod.facts.addresses.clone(), pod.host_ports.clone());
         let mut new = Pod { node: pod.node.clone(), addresses, ports, services };
@@ -88,20 +100,18 @@ impl Pod {
     /// Makes Services of it, and takes away those that it no longer is.
     fn apply(&mut self, reference: &PodRef, node: &[IpAddr], balancing: &mut Balancing) {
         let mut wanted = BTreeMap::<Option<IpAddr>, Vec<&HostPort>>::new();
-        for port in &self.ports {
+        for port in self.ports.iter().filter(|port| !port.leads_nowhere()) {
             // The API's way to say "any".
             let address = port.address.filter(|address| !address.is_unspecified());
-            // Nothing that goes to a loopback address comes to the bridge.
-            if address.is_none_or(|address| !address.is_loopback()) {
-                wanted.entry(address).or_default().push(port);
-            }
+            wanted.entry(address).or_default().push(port);
         }
         let mut made = BTreeSet::new();
         for (address, ports) in wanted {
             let at = address.map(|address| format!("@{address}")).unwrap_or_default();
             let text = format!("pod:{}{at}", reference.name);
             let name = Name { namespace: reference.namespace.as_str().into(), name: text.as_str().into() };
-            let addresses = address.map_or_else(|| node.to_vec(), |address| vec![address]);
+            let all = || node.iter().copied().chain([Ipv4Addr::LOCALHOST.into()]).collect();
+            let addresses: Vec<IpAddr> = address.map_or_else(all, |address| vec![address]);
             balancing.service(&name, &service(&addresses, &ports));
             for ipv6 in [false, true] {
                 balancing.slice(&family(&name, ipv6), &self.slice(&name.name, reference, ipv6, &ports));
@@ -207,11 +217,17 @@ mod tests {
         let anywhere = Some("0.0.0.0");
         let of = |list: &[(Option<&str>, u16)]| pod("x", list);
         ports.pod(
-            &of(&[(None, 1), (anywhere, 2), (Some("192.0.2.1"), 3), (Some("127.0.0.1"), 4)]),
+            &of(&[
+                (None, 1),
+                (anywhere, 2),
+                (Some("192.0.2.1"), 3),
+                (Some("127.0.0.1"), 4),
+                (Some("::1"), 5),
+            ]),
             &mut balancing,
         );
-        assert_eq!(services(&ports), ["a/pod:x", "a/pod:x@192.0.2.1"]);
-        assert_eq!(balancing.served(), 2);
+        assert_eq!(services(&ports), ["a/pod:x", "a/pod:x@127.0.0.1", "a/pod:x@192.0.2.1"]);
+        assert_eq!((balancing.served(), balancing.problems()), (3, 0));
         // It cannot change in a pod's life, but the name may be another pod's.
         ports.pod(&of(&[(None, 1)]), &mut balancing);
         assert_eq!((services(&ports), balancing.served()), (vec!["a/pod:x".to_owned()], 1));

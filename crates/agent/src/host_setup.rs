@@ -15,6 +15,7 @@ use tracing::debug;
 
 use api::{NodeConfig, OverlayType};
 
+mod loopback;
 mod matching;
 mod nft;
 mod own_processes;
@@ -112,7 +113,7 @@ pub fn apply(plan: &HostPlan, sysctls: &Sysctls) -> host::Result<()> {
     addresses(plan, &mut netlink, link.index)?;
     routes::apply(plan, &mut netlink, link.index)?;
     host::nft::apply(&ruleset::ruleset(plan))?;
-    Ok(())
+    loopback::route(plan, sysctls)
 }
 
 /// Takes the nftables table away; whether there was one. Blocking.

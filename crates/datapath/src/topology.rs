@@ -32,6 +32,9 @@ pub const REFUSED_MAC: MacAddr = MacAddr([0x0a, 0x58, 0, 0, 0, 4]);
 /// Key of GRE and network identifier of VXLAN packets between nodes: `kvs`.
 pub const TUNNEL_KEY: u32 = 0x006b_7673;
 
+/// Loopback addresses of IPv4 (RFC 1122 section 3.2.1.3).
+pub const LOOPBACK_IPV4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+
 /// The address of a node's pod CIDR that its clients of Services have for endpoints when their own cannot stay: the
 /// first one, which no pod has.
 #[must_use]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use api::OverlayType;
 
 use super::nft::{base_chain, batch, matches, meta, payload, prefix, rule, table};
-use super::{Family, HostPlan, services};
+use super::{Family, HostPlan, loopback, services};
 
 /// Host ends of pods' veth pairs, as nftables writes a prefix.
 const POD_PORTS: &str = "kvs*";
@@ -43,8 +43,13 @@ pub(super) fn ruleset(plan: &HostPlan) -> Value {
             "pods do not speak to tunnels",
         ),
     ];
+    let bridge = |end: &str| matches(meta(end), "==", plan.bridge.as_str());
+    commands.extend(loopback::guard("pod-ports", &bridge("iifname")));
     for family in &plan.families {
         commands.extend(masquerade(&plan.bridge, family));
+        if plan.services.is_some() {
+            commands.extend(loopback::sender("masquerade", &bridge("oifname"), family));
+        }
     }
     commands.extend(match &plan.services {
         Some(services) => services::commands(&plan.bridge, &plan.families, services),
@@ -132,6 +137,16 @@ mod tests {
         assert!(vxlan.contains("4789") && vxlan.contains("\"forward\""), "{vxlan}");
         let gre = text(&HostPlan { overlay: OverlayType::Gre, ..plan() });
         assert!(gre.contains("l4proto") && gre.contains("47") && !gre.contains("4789"), "{gre}");
+    }
+
+    #[test]
+    fn loopback_addresses_are_kept_off_the_bridge_always_and_sent_there_for_services_only() {
+        let count = |plan: &HostPlan, what: &str| text(plan).matches(what).count();
+        let with = HostPlan { services: Some(Services::default()), ..plan() };
+        assert_eq!((count(&plan(), "127.0.0.0"), count(&plan(), "snat")), (2, 0));
+        assert_eq!((count(&with, "127.0.0.0"), count(&with, "snat")), (6, 1));
+        let without_ipv4 = HostPlan { families: plan().families.split_off(1), ..with };
+        assert_eq!(count(&without_ipv4, "snat"), 0);
     }
 
     #[test]

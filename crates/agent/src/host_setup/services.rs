@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::matching::{at_node, is_of, of, protocol, with_ports};
 use super::nft::{base_chain, chain, map, matches, meta, payload, rule, set};
-use super::{Family, Services, own_processes};
+use super::{Family, Services, loopback, own_processes};
 
 /// Sets of protocols and ports: node ports, IPv4's and IPv6's.
 pub(crate) const NODE_PORTS: [&str; 2] = ["node-ports4", "node-ports6"];
@@ -40,6 +40,7 @@ pub(super) fn commands(bridge: &str, families: &[Family], services: &Services) -
             &[matches(meta("iifname"), "==", bridge), json!({ "return": null })],
             "pods have Services in the bridge",
         ),
+        loopback::not_from_outside(FROM_OUTSIDE),
         rule(
             FROM_OUTSIDE,
             &[json!({ "jump": { "target": own_processes::TO_HOST } })],

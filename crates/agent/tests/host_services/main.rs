@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod loopback;
 mod world;
 
 use std::io::ErrorKind;

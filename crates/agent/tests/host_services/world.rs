@@ -263,23 +263,39 @@ impl Server {
         }
     }
 
+    /// Whether a client has said something that nobody has read.
+    pub fn has_heard(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => listener.accept().is_ok(),
+            Self::Udp(socket) => {
+                socket.set_nonblocking(true).unwrap();
+                socket.recv(&mut [0; 16]).is_ok()
+            }
+        }
+    }
+
     /// Has a client speak to an address and port, by which it reaches this server, and hear its answer. Returns the
     /// client's address as it and as the server sees it.
     pub fn hears(&self, client: &Netns, to: &str, port: u16) -> (IpAddr, IpAddr) {
-        let to = SocketAddr::new(ip(to), port);
+        let any = if ip(to).is_ipv4() { "0.0.0.0" } else { "::" };
+        self.hears_from(client, any, to, port)
+    }
+
+    /// As [`Self::hears`], from one of the client's addresses.
+    pub fn hears_from(&self, client: &Netns, from: &str, to: &str, port: u16) -> (IpAddr, IpAddr) {
+        let (from, to) = (ip(from), SocketAddr::new(ip(to), port));
         std::thread::scope(|scope| {
             let seen = scope.spawn(|| self.answer());
             let mut answer = [0; 6];
             let own = match self {
                 Self::Tcp(_) => {
-                    let mut stream =
-                        client.run(|| TcpStream::connect_timeout(&to, PATIENCE)).unwrap().unwrap();
+                    let mut stream = client.run(|| connect(from, to)).unwrap();
                     stream.set_read_timeout(Some(PATIENCE)).unwrap();
                     stream.read_exact(&mut answer).unwrap();
                     stream.local_addr().unwrap()
                 }
                 Self::Udp(_) => {
-                    let socket = connected(client, to);
+                    let socket = connected(client, from, to);
                     socket.send(b"request").unwrap();
                     socket.recv(&mut answer).unwrap();
                     socket.local_addr().unwrap()
@@ -291,11 +307,20 @@ impl Server {
     }
 }
 
-fn connected(netns: &Netns, to: SocketAddr) -> UdpSocket {
+fn connect(from: IpAddr, to: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE)).unwrap();
+    bind(&socket, &SocketAddr::new(from, 0)).unwrap();
+    connect(&socket, &to).unwrap();
+    socket.into()
+}
+
+fn connected(netns: &Netns, from: IpAddr, to: SocketAddr) -> UdpSocket {
     netns
         .run(|| {
-            let any: IpAddr = if to.is_ipv4() { ip("0.0.0.0") } else { ip("::") };
-            let socket = UdpSocket::bind((any, 0)).unwrap();
+            let socket = UdpSocket::bind((from, 0)).unwrap();
             socket.connect(to).unwrap();
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
             socket
@@ -311,7 +336,8 @@ pub fn failure(client: &Netns, protocol: Protocol, to: &str, port: u16) -> Error
             client.run(|| TcpStream::connect_timeout(&to, PATIENCE)).unwrap().expect_err("an answer").kind()
         }
         _ => {
-            let socket = connected(client, to);
+            let any = if to.is_ipv4() { ip("0.0.0.0") } else { ip("::") };
+            let socket = connected(client, any, to);
             socket.send(b"request").unwrap();
             socket.recv(&mut [0; 16]).expect_err("an answer").kind()
         }

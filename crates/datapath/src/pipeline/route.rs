@@ -6,10 +6,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use openflow::{Action, Field, Flow, MacAddr, Match, PortNo};
 
 use super::{flow, to};
-use crate::topology::{GATEWAY_MAC, Node, Port, ROUTER_MAC, Remote, TUNNEL_KEY};
+use crate::topology::{GATEWAY_MAC, LOOPBACK_IPV4, Node, Port, ROUTER_MAC, Remote, TUNNEL_KEY};
 use crate::{Cookie, DropReason, Table, fields};
 
-/// Multicast and broadcast.
+/// Multicast, broadcast and loopback.
 const NOT_ROUTED: u16 = 4000;
 /// Addresses of this node: pods and gateway.
 const LOCAL: u16 = 3000;
@@ -128,9 +128,12 @@ pub(super) fn remote(remote: &Remote) -> Vec<Flow> {
         .collect()
 }
 
-/// Multicast (RFC 5771, RFC 4291), limited broadcast (RFC 919) and link-local IPv6: there is no shared link.
-fn not_routed() -> [IpNet; 4] {
+/// Multicast (RFC 5771, RFC 4291), limited broadcast (RFC 919) and link-local IPv6: there is no shared link. Loopback IPv4: for the
+/// sake of host ports the kernel would take such packets from the bridge's interface, and nobody but the node's own processes may
+/// reach what listens there. (Of IPv6 it takes none.)
+fn not_routed() -> [IpNet; 5] {
     [
+        LOOPBACK_IPV4.into(),
         Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4).into(),
         Ipv4Net::new_assert(Ipv4Addr::BROADCAST, 32).into(),
         Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8).into(),

@@ -76,10 +76,12 @@ pub fn node_address(address: IpAddr) -> Flow {
     flow(Table::Service, OWN_ADDRESS, matching, Cookie::fixed()).goto_table(Table::NodePort.number())
 }
 
-/// The flows of a frontend.
+/// The flows of a frontend. Nothing that is sent to a loopback address comes to the bridge under it: the host's own processes
+/// come to what stands for it, and who else sends such packets has no business with it.
 #[must_use]
 pub fn frontend(frontend: &Frontend, target: &Target) -> Vec<Flow> {
     let (table, base) = match frontend.at {
+        At::Address(address) if address.is_loopback() => return Vec::new(),
         At::Address(address) => (Table::Service, to(Match::new(), address)),
         At::Node { ipv6: false } | At::StandIn { ipv6: false } => (Table::NodePort, Match::new().ipv4()),
         At::Node { ipv6: true } | At::StandIn { ipv6: true } => (Table::NodePort, Match::new().ipv6()),

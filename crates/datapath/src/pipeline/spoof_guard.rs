@@ -1,10 +1,10 @@
-//! A pod may send only its own MAC and addresses; the node, any but pods'.
+//! A pod may send only its own MAC and addresses; the node, any but pods' and loopback ones.
 
 use ipnet::{IpNet, Ipv6Net};
 use openflow::{Flow, Match, PortNo};
 
 use super::{flow, from};
-use crate::topology::{Node, Port, node_port_address};
+use crate::topology::{LOOPBACK_IPV4, Node, Port, node_port_address};
 use crate::{Cookie, DropReason, Table};
 
 /// ICMPv6 types of neighbour discovery (RFC 4861 section 4): router solicitation and advertisement, neighbour
@@ -30,6 +30,8 @@ pub(super) fn node(node: &Node) -> Vec<Flow> {
     };
     let forged = |matching: Match| flow(Table::SpoofGuard, 120, matching, Cookie::drop(DropReason::Spoofed));
     flows.push(on(110, local()));
+    // The host may send them by the bridge, for the sake of host ports; by then they are the node's address on it.
+    flows.push(forged(local().ipv4().ipv4_src(LOOPBACK_IPV4)));
     flows.extend(node.cluster_ipv4.map(|pods| forged(local().ipv4().ipv4_src(pods))));
     flows.extend(node.cluster_ipv6.map(|pods| forged(local().ipv6().ipv6_src(pods))));
     flows.extend(node.gateway_ipv4.map(|own| on(130, local().ipv4().ipv4_src(own))));

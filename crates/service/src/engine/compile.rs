@@ -90,7 +90,8 @@ impl Compiler<'_> {
             addresses.extend(address.map(|address| (address, Kind::Cluster)));
         }
         let has = [false, true].map(|ipv6| addresses.iter().any(|(address, _)| address.is_ipv6() == ipv6));
-        let [ipv4, ipv6] = if is(&self.service.spec.kind, HOST_PORTS) { [true; 2] } else { has };
+        let of_node = is(&self.service.spec.kind, HOST_PORTS);
+        let [ipv4, ipv6] = if of_node { [true; 2] } else { has };
         let has = |address: &IpAddr| if address.is_ipv6() { ipv6 } else { ipv4 };
         let ingress = self.service.status.load_balancer.ingress.iter().flatten().enumerate();
         for (index, ingress) in ingress {
@@ -104,7 +105,8 @@ impl Compiler<'_> {
         }
         for (index, text) in self.service.spec.external_ips.iter().flatten().enumerate() {
             let path = format!("spec.externalIPs[{index}]");
-            let address = self.check(&path, "", parse::address(text)).filter(has);
+            let parsed = if of_node { parse::address_of_node(text) } else { parse::address(text) };
+            let address = self.check(&path, "", parsed).filter(has);
             addresses.extend(address.map(|address| (address, Kind::External)));
         }
         let mut seen = HashSet::new();

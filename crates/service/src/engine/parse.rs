@@ -43,6 +43,15 @@ pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
     Ok(address)
 }
 
+/// As [`address()`], or one of a node's own that no packet between nodes can have: a loopback address of IPv4. The host
+/// can send on what its processes send there. Of IPv6 it cannot.
+pub(crate) fn address_of_node(text: &str) -> Result<IpAddr, String> {
+    match text.parse() {
+        Ok(IpAddr::V4(loopback)) if loopback.is_loopback() => Ok(loopback.into()),
+        _ => address(text),
+    }
+}
+
 fn is_link_local(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local()
 }

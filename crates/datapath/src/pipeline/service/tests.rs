@@ -136,6 +136,13 @@ fn the_flows_of_frontends() {
 }
 
 #[test]
+fn nothing_comes_under_a_loopback_address() {
+    let at = At::Address("127.0.0.1".parse().unwrap());
+    let target = Target { inside: SetId(1), outside: SetId(2), sources: [].into() };
+    assert_eq!(frontend(&Frontend { at, protocol: Protocol::Tcp, port: 80 }, &target), []);
+}
+
+#[test]
 fn buckets_lead_back_to_endpoints() {
     let part = endpoints(3);
     assert_eq!(bucket_endpoint(&part, 2), Some(part[1]));

@@ -47,6 +47,21 @@ fn without_a_node_port_a_number_stands_in() {
 }
 
 #[test]
+fn only_host_ports_are_at_loopback_addresses_and_only_at_those_of_ipv4() {
+    let web = service(&[]).with(|web| {
+        web.spec.kind = Some(HOST_PORTS.to_owned());
+        web.spec.external_ips = texts(&["127.0.0.1", "127.9.9.9", "::1", EXTERNAL]);
+    });
+    let node = with(&web);
+    assert_eq!(node.problems(), ["spec.externalIPs[2]"]);
+    let numbers = ["127.0.0.1", "127.9.9.9", EXTERNAL].map(|address| number(&node, address));
+    assert!(numbers[0].is_some() && numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
+
+    let web = balanced(30080).with(|web| web.spec.external_ips = texts(&["127.0.0.1"]));
+    assert_eq!(number(&with(&web), "127.0.0.1"), None);
+}
+
+#[test]
 fn a_node_port_that_lets_everybody_in_does_not_stand_for_an_address_that_does_not() {
     let web = from(&["10.0.0.0/8", "10.1.2.3/16"], balanced(30080));
     let node = with(&web.with(|web| web.spec.external_ips = texts(&[EXTERNAL])));
