@@ -11,6 +11,15 @@ use tokio::runtime::Runtime;
 
 use crate::{Lab, until};
 
+/// Condition without which a pod that has a [`gate`] is not ready.
+const GATE: &str = "lab.kvswitch.io/open";
+
+/// What the `spec` of a pod has for [`Api::set_pod_ready`] to count everywhere. Such a pod is not ready before it is told to be.
+#[must_use]
+pub fn gate() -> Value {
+    json!({"readinessGates": [{"conditionType": GATE}]})
+}
+
 /// A client that blocks.
 pub struct Api {
     runtime: Runtime,
@@ -87,11 +96,15 @@ impl Api {
             .unwrap();
     }
 
-    /// Sets a Pod's Ready condition, as its kubelet would after a probe.
+    /// Sets a Pod's Ready condition, as its kubelet would after a probe. A real kubelet goes by what it has of readiness itself:
+    /// there the Pod needs a [`gate`].
     pub fn set_pod_ready(&self, namespace: &str, name: &str, ready: bool) {
         let ready = if ready { "True" } else { "False" };
-        let conditions = json!([{"type": "Ready", "status": ready}]);
-        self.set_pod_status(namespace, name, &json!({"conditions": conditions}));
+        let conditions = ["Ready", GATE].map(|kind| json!({"type": kind, "status": ready}));
+        let patch = Patch::Strategic(json!({"status": {"conditions": conditions}}));
+        self.runtime
+            .block_on(self.pods(namespace).patch_status(name, &PatchParams::default(), &patch))
+            .unwrap();
     }
 
     /// Puts a Node into a zone.

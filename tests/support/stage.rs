@@ -8,7 +8,7 @@ use policy::spec::{Labels, Name, NamedPort, Pod};
 use policy_oracle::Cluster;
 use serde_json::{Value, json};
 
-use crate::{Api, Lab, Port};
+use crate::{Api, IMAGE, Lab, Port};
 
 /// What every pod of a stage serves.
 const SERVED: [(&str, u16); 7] =
@@ -85,12 +85,12 @@ impl Cast {
             ports.map(|(name, protocol, port)| json!({"name": name, "protocol": protocol, "containerPort": port})).collect()
         };
         let mut containers: Vec<Value> =
-            self.ports.iter().map(|ports| json!({"image": "i", "ports": named(ports)})).collect();
+            self.ports.iter().map(|ports| json!({"image": IMAGE, "ports": named(ports)})).collect();
         let served: Vec<Value> = SERVED
             .iter()
             .map(|(protocol, port)| json!({"protocol": protocol, "containerPort": port}))
             .collect();
-        containers.push(json!({"image": "i", "ports": served}));
+        containers.push(json!({"image": IMAGE, "ports": served}));
         for (index, container) in containers.iter_mut().enumerate() {
             container["name"] = format!("c{index}").into();
         }
