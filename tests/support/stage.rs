@@ -27,6 +27,8 @@ pub struct Cast {
     pub ports: &'static [&'static [(&'static str, &'static str, u16)]],
     /// Whether it is on its node's network.
     pub on_host: bool,
+    /// How many seconds its containers go on when it is told to end. A simulated pod ends at once.
+    pub lingers: u8,
 }
 
 /// A lab and what the oracle is to know of it.
@@ -93,6 +95,9 @@ impl Cast {
         containers.push(json!({"image": IMAGE, "ports": served}));
         for (index, container) in containers.iter_mut().enumerate() {
             container["name"] = format!("c{index}").into();
+            if self.lingers > 0 {
+                container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": self.lingers}}});
+            }
         }
         let mut pod = object("v1", "Pod", self.name, labels);
         pod["spec"] = json!({

@@ -5,7 +5,7 @@
 //! - [`node`] is a machine with its programs; [`cgroup`] its control groups.
 //! - [`install`] applies k-vswitch's manifest, edited as an operator edits it, and handles its pods.
 //! - [`routes`] is the API server's way to pods.
-//! - [`pods`] finds pods' network namespaces, so that they can be probed as on any lab.
+//! - [`pods`] finds pods' network namespaces, so that they can be probed as on any lab, and serves what containers declare that do nothing.
 
 pub(crate) mod cgroup;
 pub(crate) mod control_plane;
