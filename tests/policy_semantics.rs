@@ -4,11 +4,20 @@
 // `json!` takes its parts by reference.
 #![allow(clippy::print_stdout, clippy::needless_pass_by_value)]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use serde_json::{Value, json};
 use system_tests::agreement::{ALL, FEW};
 use system_tests::real::simulated;
 use system_tests::stage::{Cast, Stage, labels, name};
 use system_tests::{IMAGE, Ping, possible};
+
+/// One lab at a time: everything is probed from everywhere.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const NAMESPACES: [(&str, &[(&str, &str)]); 3] =
     [("shop", &[("team", "red")]), ("blog", &[("team", "blue")]), ("open", &[])];
@@ -541,6 +550,7 @@ fn policies_mean_on_the_wire_what_the_api_says() {
     if !possible() {
         return;
     }
+    let _alone = alone();
     let mut stage = Stage::up(2, &NAMESPACES, &cast());
     let mut failures = Failures::default();
     failures.step(&stage, "without policies", &[]);
@@ -559,6 +569,7 @@ fn a_pod_that_is_about_to_end_is_still_itself() {
     if !possible() {
         return;
     }
+    let _alone = alone();
     let mut cast = cast();
     for pod in &mut cast {
         // Its containers do not end before all of this is over.
@@ -604,6 +615,7 @@ fn a_pod_that_has_completed_is_nobody() {
     if !possible() || !simulated("its kubelet writes a pod's status, and takes one away that has completed") {
         return;
     }
+    let _alone = alone();
     let mut stage = Stage::up(2, &NAMESPACES, &cast());
     let mut failures = Failures::default();
     guests_only(&mut stage, &mut failures);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service, ServiceAccount};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -80,6 +80,13 @@ impl Api {
     #[must_use]
     pub fn has_pod(&self, namespace: &str, name: &str) -> bool {
         self.runtime.block_on(self.pods(namespace).get_opt(name)).unwrap().is_some()
+    }
+
+    /// Whether a namespace has the account of its pods, which a real control plane makes.
+    #[must_use]
+    pub fn has_account(&self, namespace: &str) -> bool {
+        let accounts: kube::Api<ServiceAccount> = kube::Api::namespaced(self.client.clone(), namespace);
+        self.runtime.block_on(accounts.get_opt("default")).unwrap().is_some()
     }
 
     /// Deletes a Pod: its kubelet is to end it. With `now` nobody is asked.

@@ -139,6 +139,10 @@ impl Stage {
     pub fn namespace(&mut self, name: &str, mut labels: Labels) {
         labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
         self.lab.apply(&object("v1", "Namespace", name, &labels));
+        // Without one there are no pods.
+        if self.lab.is_real() {
+            self.lab.until("the namespace to have an account", || self.api.has_account(name));
+        }
         self.cluster.namespaces.insert(name.to_owned(), labels);
     }
 
