@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Whether labs with a real Kubernetes can be brought up here. Says why when not.
 #[must_use]
 pub fn possible_for_real() -> bool {
-    crate::lab::possible_with(true)
+    crate::possible::possible_with(true)
 }
 
 /// A cluster that is up. It is taken down when this is dropped.

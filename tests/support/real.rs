@@ -44,10 +44,9 @@ pub fn simulated(why: &str) -> bool {
     !chosen()
 }
 
-/// How long anything may take that is waited for.
-#[must_use]
-pub fn patience() -> Duration {
-    Duration::from_secs(if chosen() { 240 } else { 60 })
+/// How long anything may take that is waited for: two processors carry a whole cluster, and its programs are not in a hurry.
+pub(crate) const fn patience(real: bool) -> Duration {
+    Duration::from_secs(if real { 240 } else { 60 })
 }
 
 /// Why there cannot be a real Kubernetes.
