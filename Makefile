@@ -27,9 +27,9 @@ test: deps ## all tests
 test-kernel: deps ## live tests on the kernel's datapath, in a virtual machine with Debian's kernel
 	@scripts/test-kernel
 
-e2e: build image kube ## live tests with a real Kubernetes alone, an upgrade from the commit before among them
+e2e: build image kube ## live tests on a real Kubernetes alone: its own, an upgrade among them, and the simulated one's suites on real pods
 	@scripts/previous
-	@cargo test -p system-tests --test kubernetes -- --show-output
+	@scripts/e2e
 
 conformance: build image kube ## upstream's suites on a real Kubernetes: network, netpol, cyclonus
 	@for suite in network netpol cyclonus; do scripts/conformance $$suite; done

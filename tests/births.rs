@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ fn baseline() -> (Lab, Traces, usize) {
     lab.apply(&pods([("keeper", 1), ("prober", 2)]));
     lab.wait_for_pods(2);
     lab.reaches("default/prober", "default/keeper");
-    let (before, sandboxes) = (traces(&lab.node(1)), lab.sandboxes());
+    let (before, sandboxes) = (traces(&lab.node(1)), lab.sandboxes().count());
     assert_eq!((before.0.len(), before.1.len(), sandboxes), (1, 1, 2));
     (lab, before, sandboxes)
 }
@@ -72,7 +73,9 @@ fn a_hundred_pods_at_once_all_work_and_leave_nothing() {
 
     let begin = Instant::now();
     lab.delete(&many(100));
-    lab.until("nothing to be left", || lab.sandboxes() == sandboxes && traces(&lab.node(1)) == before);
+    lab.until("nothing to be left", || {
+        lab.sandboxes().count() == sandboxes && traces(&lab.node(1)) == before
+    });
     println!("100 pods are gone after {:?}", begin.elapsed());
     lab.reaches("default/prober", "default/keeper");
 }
@@ -93,7 +96,7 @@ fn pods_whose_plugins_are_killed_at_random_all_work_in_the_end_and_leave_nothing
 
     let killed = while_plugins_die(&plugin, || lab.delete(&many(PODS)));
     println!("{killed} plugins were killed while pods went");
-    lab.until("the pods to go", || lab.sandboxes() == sandboxes);
+    lab.until("the pods to go", || lab.sandboxes().count() == sandboxes);
     let left = traces(&lab.node(1));
     println!("left before GC: {} ports, {} links", left.0.len() - 1, left.1.len() - 1);
     lab.node(1).collect_garbage(&[&before.0[0].container]);
@@ -123,9 +126,11 @@ fn while_plugins_die(plugin: &Path, meanwhile: impl FnOnce() + Send) -> usize {
     })
 }
 
+/// Processes that execute a file, under whatever name they know it.
 fn processes_of(program: &Path) -> Vec<u32> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let Some(wanted) = identity(program) else { return vec![] };
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program))
-        .collect()
+    pids.filter(|pid: &u32| identity(Path::new(&format!("/proc/{pid}/exe"))) == Some(wanted)).collect()
 }

@@ -218,7 +218,8 @@ fn pods_born_into_a_flood_receive_and_send_nothing_that_is_denied() {
     let targets: Vec<SocketAddr> = (1..=120).flat_map(next).map(|ip| SocketAddr::new(ip, 4001)).collect();
     let to_sink = sink.addresses().map(|ip| SocketAddr::new(ip, 4000));
     let stop = AtomicBool::new(false);
-    let known = stage.lab.sandbox_names();
+    let sandboxes = stage.lab.sandboxes();
+    let known = sandboxes.files();
     let ear = sink.open().run(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 4000))).unwrap().unwrap();
     let born: Vec<Cast> = CAGED.iter().chain(&FREE).map(|name| pod(name, 1, &[])).collect();
 
@@ -230,18 +231,18 @@ fn pods_born_into_a_flood_receive_and_send_nothing_that_is_denied() {
         }
         let ear = scope.spawn(|| listen(&ear, &stop));
         // Whoever is born tries to send from before it has a network.
-        let names = {
-            let (prefix, stop, to_sink) = (stage.lab.sandbox_prefix(), &stop, &to_sink);
+        let births = {
+            let (sandboxes, stop, to_sink) = (&sandboxes, &stop, &to_sink);
             scope.spawn(move || {
                 let mut seen = known;
                 while !stop.load(Ordering::Relaxed) {
-                    for name in Netns::names().unwrap().into_iter().filter(|name| name.starts_with(&prefix)) {
-                        if seen.contains(&name) {
+                    for file in sandboxes.files() {
+                        if seen.contains(&file) {
                             continue;
                         }
-                        if let Ok(netns) = Netns::named(&name) {
+                        if let Ok(netns) = Netns::open(&file) {
                             scope.spawn(move || flood(&netns, to_sink, Duration::from_millis(2), stop));
-                            seen.push(name);
+                            seen.push(file);
                         }
                     }
                     std::thread::sleep(Duration::from_millis(1));
@@ -251,7 +252,7 @@ fn pods_born_into_a_flood_receive_and_send_nothing_that_is_denied() {
         stage.enter(&born);
         std::thread::sleep(Duration::from_secs(1));
         stop.store(true, Ordering::Relaxed);
-        names.join().unwrap();
+        births.join().unwrap();
         ear.join().unwrap()
     });
 

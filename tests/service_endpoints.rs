@@ -11,7 +11,7 @@ use system_tests::service::{
     Answers, Protocol, all_answer, and, any, ask, ask_all, ask_from, at_node_port, list, server, service,
     service_of_slices, slices, wait_for, with,
 };
-use system_tests::{Api, Lab, possible};
+use system_tests::{Api, Lab, gate, possible};
 
 /// Questions in which an endpoint that there is would have answered one: all but 2^-64 of the time.
 const OFTEN: usize = 16;
@@ -27,12 +27,17 @@ impl Place {
     fn up() -> Self {
         let lab = Lab::up(&["--nodes", "2"]);
         let labels = json!({"labels": {"app": "web"}});
-        let [a, b] = [("a", 1), ("b", 2)].map(|(name, node)| server(name, node, &[8080]));
+        let [a, b] =
+            [("a", 1), ("b", 2)].map(|(name, node)| with(server(name, node, &[8080]), "spec", &gate()));
         let pods = [with(a, "metadata", &labels), with(b, "metadata", &labels), server("client", 1, &[8080])];
         lab.apply(&list(&pods));
         lab.wait_for_pods(3);
+        let api = Api::new(&lab);
+        for pod in ["a", "b"] {
+            api.set_pod_ready("default", pod, true);
+        }
         let client = lab.node(1).port("client").open();
-        Self { api: Api::new(&lab), lab, client }
+        Self { api, lab, client }
     }
 
     /// An endpoint of a slice, which has `conditions`.

@@ -11,7 +11,7 @@ use system_tests::service::{
     Answer, all_answer, and, any, ask_all, ask_from, at_node_port, list, route, server, service,
     service_of_slices, slices, wait_for, with,
 };
-use system_tests::{Api, Lab, possible, sctp};
+use system_tests::{Api, Lab, gate, possible, sctp};
 
 /// A load balancer's addresses.
 const BALANCED: [&str; 2] = ["198.51.100.8", "2001:db8:51::8"];
@@ -26,9 +26,12 @@ fn parse(texts: [&str; 2]) -> [IpAddr; 2] {
 fn up(arguments: &[&str]) -> (Lab, Api, [Netns; 2]) {
     let lab = Lab::up(&[&["--nodes", "2"], arguments].concat());
     let pods = [("near", 1), ("client1", 1), ("far", 2), ("client2", 2)];
-    lab.apply(&list(&pods.map(|(name, node)| server(name, node, &[8080]))));
+    lab.apply(&list(&pods.map(|(name, node)| with(server(name, node, &[8080]), "spec", &gate()))));
     lab.wait_for_pods(4);
     let api = Api::new(&lab);
+    for (pod, _) in pods {
+        api.set_pod_ready("default", pod, true);
+    }
     let clients = [1, 2].map(|node| lab.node(node).port(&format!("client{node}")).open());
     (lab, api, clients)
 }

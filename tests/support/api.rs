@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service, ServiceAccount};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -10,6 +10,15 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::{Lab, until};
+
+/// Condition without which a pod that has a [`gate`] is not ready.
+const GATE: &str = "lab.kvswitch.io/open";
+
+/// What the `spec` of a pod has for [`Api::set_pod_ready`] to count everywhere. Such a pod is not ready before it is told to be.
+#[must_use]
+pub fn gate() -> Value {
+    json!({"readinessGates": [{"conditionType": GATE}]})
+}
 
 /// A client that blocks.
 pub struct Api {
@@ -73,6 +82,13 @@ impl Api {
         self.runtime.block_on(self.pods(namespace).get_opt(name)).unwrap().is_some()
     }
 
+    /// Whether a namespace has the account of its pods, which a real control plane makes.
+    #[must_use]
+    pub fn has_account(&self, namespace: &str) -> bool {
+        let accounts: kube::Api<ServiceAccount> = kube::Api::namespaced(self.client.clone(), namespace);
+        self.runtime.block_on(accounts.get_opt("default")).unwrap().is_some()
+    }
+
     /// Deletes a Pod: its kubelet is to end it. With `now` nobody is asked.
     pub fn delete_pod(&self, namespace: &str, name: &str, now: bool) {
         let params = DeleteParams { grace_period_seconds: now.then_some(0), ..DeleteParams::default() };
@@ -87,11 +103,15 @@ impl Api {
             .unwrap();
     }
 
-    /// Sets a Pod's Ready condition, as its kubelet would after a probe.
+    /// Sets a Pod's Ready condition, as its kubelet would after a probe. A real kubelet goes by what it has of readiness itself:
+    /// there the Pod needs a [`gate`].
     pub fn set_pod_ready(&self, namespace: &str, name: &str, ready: bool) {
         let ready = if ready { "True" } else { "False" };
-        let conditions = json!([{"type": "Ready", "status": ready}]);
-        self.set_pod_status(namespace, name, &json!({"conditions": conditions}));
+        let conditions = ["Ready", GATE].map(|kind| json!({"type": kind, "status": ready}));
+        let patch = Patch::Strategic(json!({"status": {"conditions": conditions}}));
+        self.runtime
+            .block_on(self.pods(namespace).patch_status(name, &PatchParams::default(), &patch))
+            .unwrap();
     }
 
     /// Puts a Node into a zone.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use host::Netns;
 use kubernetes::programs::Programs;
 use serde_json::{Value, json};
 
-use crate::{Lab, bin_dir};
+use crate::Lab;
 
 /// The one image of the test's pods: `agnhost`, under the name that upstream's tests have for it.
 pub const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.56";
@@ -21,28 +21,10 @@ pub const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.56";
 /// How long anything may take: two processors carry a whole cluster, and its programs are not in a hurry.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// One cluster at a time: each needs both processors.
-static TURN: Mutex<()> = Mutex::new(());
-
 /// Whether labs with a real Kubernetes can be brought up here. Says why when not.
 #[must_use]
 pub fn possible_for_real() -> bool {
-    if !crate::possible() {
-        return false;
-    }
-    let image = bin_dir().join("../image/k-vswitch.tar");
-    let missing = match Programs::find() {
-        Err(error) => error.to_string(),
-        Ok(programs) => {
-            let others = ["kubectl", "agnhost.tar", "coredns.tar"].map(|name| programs.own(name));
-            match others.into_iter().chain([image]).find(|path| !path.exists()) {
-                Some(path) => format!("there is no {}: make kube image", path.display()),
-                None => return true,
-            }
-        }
-    };
-    println!("SKIPPED: a real Kubernetes: {missing}");
-    false
+    crate::possible::possible_with(true)
 }
 
 /// A cluster that is up. It is taken down when this is dropped.
@@ -50,16 +32,13 @@ pub fn possible_for_real() -> bool {
 pub struct Kube {
     /// The lab it is.
     pub lab: Lab,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Kube {
     /// Brings a cluster up, with its name server.
     #[must_use]
     pub fn up(arguments: &[&str]) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let lab = Lab::up(&[&["--api", "kubernetes"], arguments].concat());
-        let kube = Self { lab, _turn: turn };
+        let kube = Self { lab: Lab::up_real(arguments) };
         for workload in ["daemonset/k-vswitchd", "deployment/k-vswitch-controller", "deployment/coredns"] {
             kube.rollout("kube-system", workload);
         }
@@ -142,16 +121,8 @@ impl Kube {
     pub fn netns(&self, pod: &RealPod) -> Netns {
         let mut found = None;
         self.until(&format!("the port of {}", pod.name), || {
-            let status = self.lab.json(&["status"]);
-            let nodes = status["nodes"].as_array().unwrap();
-            let node = nodes.iter().find(|node| node["name"] == *pod.node).unwrap();
-            let first =
-                node["programs"].as_array().unwrap().iter().find(|one| one["program"] == "machine").unwrap();
             let port = self.lab.node_of(&pod.node).ports().into_iter().find(|port| port.pod == pod.name);
-            found = port.and_then(|port| {
-                let path = port.netns.trim_start_matches("/var").trim_start_matches('/');
-                Netns::open(format!("/proc/{}/root/{path}", first["pid"])).ok()
-            });
+            found = port.and_then(|port| Netns::open(port.netns).ok());
             found.is_some()
         });
         found.unwrap()

@@ -2,62 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::Node;
+use crate::{Node, Sandboxes, bin_dir, real};
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
-
-/// What `scripts/build` makes.
-const PROGRAMS: [&str; 4] = ["kvsctl", "k-vswitchd", "k-vswitch-controller", "k-vswitch-cni"];
-
-/// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Folder of the programs: `KVS_BIN_DIR`, or `target/dist`.
-#[must_use]
-pub fn bin_dir() -> PathBuf {
-    match std::env::var_os("KVS_BIN_DIR") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/dist"),
-    }
-}
-
-/// Why no lab can be brought up here.
-fn obstacle() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("a lab needs root".to_owned());
-    }
-    if !Path::new("/usr/share/openvswitch/vswitch.ovsschema").exists() {
-        return Some("Open vSwitch is not installed".to_owned());
-    }
-    let folder = bin_dir();
-    let missing = PROGRAMS.iter().find(|program| !folder.join(program).exists())?;
-    Some(format!("{missing} is not built: run scripts/build, or set KVS_BIN_DIR"))
-}
-
-/// Whether labs can be brought up here. Says why when not.
-#[must_use]
-pub fn possible() -> bool {
-    if let Some(reason) = obstacle() {
-        println!("SKIPPED: {reason}");
-        return false;
-    }
-    true
-}
 
 /// Waits for something to become true.
 ///
 /// # Panics
-/// When it does not in a minute.
+/// When it does not in a minute, or in four where Kubernetes is real.
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(begin.elapsed() < real::patience(real::chosen()), "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -72,16 +35,40 @@ pub fn kill(pid: u32) {
 #[derive(Debug)]
 pub struct Lab {
     name: String,
+    /// Pods that its `status` counts and that are none of the test's.
+    own_pods: u64,
+    /// Held by labs with a real Kubernetes.
+    turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Lab {
-    /// Brings a lab up. `arguments` are those of `kvsctl lab up`.
+    /// Brings a lab up, with the API that is chosen ([`real`]). `arguments` are those of `kvsctl lab up`.
     #[must_use]
     pub fn up(arguments: &[&str]) -> Self {
+        if !real::chosen() {
+            return Self::launch(arguments, None);
+        }
+        let mut lab = Self::up_real(arguments);
+        lab.own_pods = real::settle(&lab);
+        lab
+    }
+
+    /// Brings a lab up that has a real Kubernetes, whatever is chosen.
+    pub(crate) fn up_real(arguments: &[&str]) -> Self {
+        Self::launch(&[&["--api", "kubernetes"], arguments].concat(), Some(real::turn()))
+    }
+
+    fn launch(arguments: &[&str], turn: Option<MutexGuard<'static, ()>>) -> Self {
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let lab = Self { name: format!("s{}x{count}", std::process::id()) };
+        let lab = Self { name: format!("s{}x{count}", std::process::id()), own_pods: 0, turn };
         lab.ok(&[&["up"], arguments].concat());
         lab
+    }
+
+    /// Whether it has a real Kubernetes.
+    #[must_use]
+    pub const fn is_real(&self) -> bool {
+        self.turn.is_some()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -133,14 +120,15 @@ impl Lab {
 
     /// Waits until so many pods run.
     pub fn wait_for_pods(&self, count: u64) {
-        self.until(&format!("{count} pods to run"), || self.json(&["status"])["pods"] == count);
+        let all = count + self.own_pods;
+        self.until(&format!("{count} pods to run"), || self.json(&["status"])["pods"] == all);
     }
 
     /// Waits for something to become true; shows the ends of all logs when it does not.
     pub fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
-        let begin = Instant::now();
+        let (begin, patience) = (Instant::now(), real::patience(self.is_real()));
         while !done() {
-            assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}\n{}", self.tails());
+            assert!(begin.elapsed() < patience, "waited in vain for {what}\n{}", self.tails());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -165,6 +153,9 @@ impl Lab {
         let find = |list: &Value, key: &str, name: &str| {
             list.as_array().unwrap().iter().find(|item| item[key] == name).cloned().unwrap()
         };
+        if self.is_real() && program == "agent" {
+            return real::agent(&self.node_of(node).netns);
+        }
         let program = match program {
             "controller" => status["controller"].clone(),
             _ => find(&find(&status["nodes"], "name", node)["programs"], "program", program),
@@ -207,24 +198,10 @@ impl Lab {
         Path::new("/run/kvs-lab").join(&self.name)
     }
 
-    /// Network namespaces of its pods: those that are there, whatever the API says.
+    /// Network namespaces of its pods.
     #[must_use]
-    pub fn sandboxes(&self) -> usize {
-        self.sandbox_names().len()
-    }
-
-    /// How names of the network namespaces of its pods begin.
-    #[must_use]
-    pub fn sandbox_prefix(&self) -> String {
-        format!("kvsl-{}.p-", self.name)
-    }
-
-    /// Names of the network namespaces of its pods.
-    #[must_use]
-    pub fn sandbox_names(&self) -> Vec<String> {
-        let prefix = self.sandbox_prefix();
-        let names = host::Netns::names().unwrap().into_iter();
-        names.filter(|name| name.starts_with(&prefix)).collect()
+    pub fn sandboxes(&self) -> Sandboxes {
+        Sandboxes::of(self)
     }
 
     /// The network namespace of the world outside.
@@ -240,7 +217,12 @@ impl Lab {
     }
 
     pub(crate) fn node_netns(&self, node: &str) -> host::Netns {
-        host::Netns::named(&format!("kvsl-{}.{node}", self.name)).unwrap()
+        host::Netns::named(&self.netns_name(node)).unwrap()
+    }
+
+    /// Name of one of its network namespaces.
+    pub(crate) fn netns_name(&self, place: &str) -> String {
+        format!("kvsl-{}.{place}", self.name)
     }
 
     /// The ends of all logs, for messages.

@@ -7,8 +7,7 @@
 //!   and its daemon.
 //! * [`Ping`] and [`Stream`] are traffic that runs meanwhile and tells what was lost.
 //! * [`Api`] is the lab's Kubernetes API, for what `kvsctl lab apply` cannot write.
-//! * [`service`] makes Services and asks who answers for them.
-//! * [`kube`] is a lab with a real Kubernetes.
+//! * [`kube`] is a lab with a real Kubernetes, used by `kubectl`; [`real`] makes any lab one.
 //! * [`service`] makes Services and asks who answers for them; [`sctp`] asks in SCTP.
 //! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
@@ -25,14 +24,19 @@ mod lab;
 mod node;
 mod packet;
 mod pods;
+mod possible;
+pub mod real;
+mod sandboxes;
 pub mod sctp;
 pub mod service;
 pub mod stage;
 mod traffic;
 
-pub use api::Api;
-pub use lab::{Lab, bin_dir, kill, possible, until};
+pub use api::{Api, gate};
+pub use lab::{Lab, kill, until};
 pub use node::{Node, Port};
 pub use packet::{Capture, send};
-pub use pods::{pod, pods};
+pub use pods::{IMAGE, pod, pods};
+pub use possible::{bin_dir, possible};
+pub use sandboxes::Sandboxes;
 pub use traffic::{Ping, Stream, connects};

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use host::{Netlink, Netns};
 use serde_json::{Value, json};
 
-use crate::{Lab, kill};
+use crate::{Lab, kill, real};
 
 /// The control plane's addresses.
 const CONTROL_PLANE: [(&str, &str); 2] = [("ip", "172.30.0.2"), ("ip6", "fd00:30::2")];
@@ -33,8 +34,8 @@ pub struct Port {
     pub pod: String,
     /// The container's id.
     pub container: String,
-    /// Path of the pod's network namespace.
-    pub netns: String,
+    /// Path of the pod's network namespace, as it is seen from here.
+    pub netns: PathBuf,
     /// MAC of the interface inside the pod.
     pub mac: String,
     /// The pod's IPv4 address.
@@ -91,6 +92,11 @@ impl<'a> Node<'a> {
         let text = self.exec(&["ovs-vsctl", "--format=json", columns, "list", "Interface"]);
         let table: Value = serde_json::from_str(&text).unwrap();
         let mut ports: Vec<Port> = table["data"].as_array().unwrap().iter().filter_map(port).collect();
+        if let Some(first) = self.lab.is_real().then(|| real::first_process(self.lab, &self.name)).flatten() {
+            for port in &mut ports {
+                port.netns = real::seen(first, &port.netns);
+            }
+        }
         ports.sort_by(|a, b| a.pod.cmp(&b.pod).then_with(|| a.cmp(b)));
         ports
     }
@@ -230,8 +236,17 @@ impl<'a> Node<'a> {
         conf["name"] = list["name"].clone();
         let valid: Vec<Value> = valid.iter().map(|id| json!({"containerID": id, "ifname": "eth0"})).collect();
         conf["cni.dev/valid-attachments"] = valid.into();
-        let mut command = Command::new(folder.join("bin/k-vswitch-cni"));
-        command.env("CNI_COMMAND", "GC").env("CNI_PATH", folder.join("bin"));
+        // A machine has files of its own, besides its network.
+        let first = self.lab.is_real().then(|| real::first_process(self.lab, &self.name).unwrap());
+        let (mut command, bin) = match first {
+            None => (Command::new(folder.join("bin/k-vswitch-cni")), folder.join("bin")),
+            Some(first) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--mount", "--target", &first.to_string(), "/opt/cni/bin/k-vswitch-cni"]);
+                (command, "/opt/cni/bin".into())
+            }
+        };
+        command.env("CNI_COMMAND", "GC").env("CNI_PATH", bin);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.netns.run(|| command.spawn()).unwrap().unwrap();
         child.stdin.take().unwrap().write_all(conf.to_string().as_bytes()).unwrap();
@@ -261,7 +276,7 @@ fn port(row: &Value) -> Option<Port> {
         name: row[0].as_str()?.to_owned(),
         pod: id("kvs-pod-name")?,
         container: id("kvs-container-id")?,
-        netns: id("kvs-netns")?,
+        netns: id("kvs-netns")?.into(),
         mac: id("kvs-mac")?,
         ipv4: id("kvs-ipv4")?.parse().ok()?,
         ipv6: id("kvs-ipv6")?.parse().ok()?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use host::Netns;
 use serde_json::{Value, json};
 
-use crate::{Lab, Node};
+use crate::{IMAGE, Lab, Node};
 
 /// How long an answer may take. A client asks a second time half way.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -214,7 +214,7 @@ pub fn server(name: &str, node: u16, ports: &[u16]) -> Value {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "default", "labels": {"app": name}},
         "spec": {"nodeName": format!("node-{node}"),
-            "containers": [{"name": "c", "image": "i", "ports": ports}]},
+            "containers": [{"name": "c", "image": IMAGE, "ports": ports}]},
     })
 }
 

@@ -8,7 +8,7 @@ use policy::spec::{Labels, Name, NamedPort, Pod};
 use policy_oracle::Cluster;
 use serde_json::{Value, json};
 
-use crate::{Api, Lab, Port};
+use crate::{Api, IMAGE, Lab, Port};
 
 /// What every pod of a stage serves.
 const SERVED: [(&str, u16); 7] =
@@ -27,6 +27,8 @@ pub struct Cast {
     pub ports: &'static [&'static [(&'static str, &'static str, u16)]],
     /// Whether it is on its node's network.
     pub on_host: bool,
+    /// How many seconds its containers go on when it is told to end. A simulated pod ends at once.
+    pub lingers: u8,
 }
 
 /// A lab and what the oracle is to know of it.
@@ -85,14 +87,17 @@ impl Cast {
             ports.map(|(name, protocol, port)| json!({"name": name, "protocol": protocol, "containerPort": port})).collect()
         };
         let mut containers: Vec<Value> =
-            self.ports.iter().map(|ports| json!({"image": "i", "ports": named(ports)})).collect();
+            self.ports.iter().map(|ports| json!({"image": IMAGE, "ports": named(ports)})).collect();
         let served: Vec<Value> = SERVED
             .iter()
             .map(|(protocol, port)| json!({"protocol": protocol, "containerPort": port}))
             .collect();
-        containers.push(json!({"image": "i", "ports": served}));
+        containers.push(json!({"image": IMAGE, "ports": served}));
         for (index, container) in containers.iter_mut().enumerate() {
             container["name"] = format!("c{index}").into();
+            if self.lingers > 0 {
+                container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": self.lingers}}});
+            }
         }
         let mut pod = object("v1", "Pod", self.name, labels);
         pod["spec"] = json!({
@@ -134,6 +139,10 @@ impl Stage {
     pub fn namespace(&mut self, name: &str, mut labels: Labels) {
         labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
         self.lab.apply(&object("v1", "Namespace", name, &labels));
+        // Without one there are no pods.
+        if self.lab.is_real() {
+            self.lab.until("the namespace to have an account", || self.api.has_account(name));
+        }
         self.cluster.namespaces.insert(name.to_owned(), labels);
     }
 

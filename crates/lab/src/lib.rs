@@ -11,7 +11,7 @@
 //!   running, [`netns`] does things inside a namespace.
 //! - What Kubernetes brings: [`api`], embedded or real; [`cluster`], the controllers of a control plane; [`kubelet`], the
 //!   life of pods, through [`runtime`], a container runtime's side of CNI.
-//! - A real Kubernetes instead of all that: [`real`].
+//! - A real Kubernetes instead of all that: [`real`]. Its pods run containers; where those do nothing, [`serve`] opens their ports all the same.
 //! - What pods run: [`serve`]. Asking them: [`probe`], with [`sctp`] for kernels without SCTP sockets.
 //! - Holding it together: [`supervisor`], one process per lab. Using it: [`client`] and [`protocol`], [`manifest`].
 //!   Removing it: [`sweep`].

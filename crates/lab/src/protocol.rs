@@ -43,7 +43,7 @@ pub enum Request {
         from_nodes: bool,
         /// The targets.
         to: MatrixTargets,
-        /// Only pods of this namespace.
+        /// Only pods of this namespace; those of all but `kube-system`, otherwise.
         namespace: Option<String>,
         /// How.
         #[serde(flatten)]

@@ -1,11 +1,11 @@
 //! Labs with a real Kubernetes: etcd, a control plane, and nodes with containerd and a kubelet, each on a machine of its
 //! own ([`machine`]). k-vswitch comes to it as it comes to any cluster: by its manifest.
 //!
-//! - [`control_plane`] runs etcd, the API and the controllers, and makes the API reachable for people.
+//! - [`control_plane`] runs etcd, the API and the controllers, makes the API reachable for people, and gives nodes their pod networks.
 //! - [`node`] is a machine with its programs; [`cgroup`] its control groups.
 //! - [`install`] applies k-vswitch's manifest, edited as an operator edits it, and handles its pods.
 //! - [`routes`] is the API server's way to pods.
-//! - [`pods`] finds pods' network namespaces, so that they can be probed as on any lab.
+//! - [`pods`] finds pods' network namespaces, so that they can be probed as on any lab, and serves what containers declare that do nothing.
 
 pub(crate) mod cgroup;
 pub(crate) mod control_plane;
@@ -56,6 +56,14 @@ pub enum RealError {
     Command {
         /// The command.
         command: String,
+        /// What it said.
+        said: String,
+    },
+    /// The API refuses an object.
+    #[error("the Kubernetes API refused {what}: {said}")]
+    Refused {
+        /// The object.
+        what: String,
         /// What it said.
         said: String,
     },

@@ -1,12 +1,14 @@
-//! Servers that say who they are: what a pod of the lab runs instead of a container.
+//! Servers that say who they are: what a pod of the lab runs instead of a container, or beside one that does nothing.
 //!
 //! A TCP connection is greeted with one line of JSON and then echoes what it is sent, and so does an SCTP association;
 //! where the kernel has no SCTP, an INIT is answered with an INIT ACK whose state cookie is that line. A UDP datagram is
 //! answered with it. The line names the pod and the client's address as the pod saw it:
 //! `{"namespace":"default","name":"web","client":"10.244.1.3:40312"}`.
 
+mod declared;
 mod sctp;
 
+pub use declared::{declared_ports, is_idle};
 pub use sctp::SctpResponder;
 
 use std::io;

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// Whom to probe: pods, nodes or outside
     #[arg(long, default_value = "pods")]
     to: MatrixTargets,
-    /// Only pods of this namespace
+    /// Only pods of this namespace; without, of all but kube-system
     #[arg(long, short)]
     namespace: Option<String>,
 }

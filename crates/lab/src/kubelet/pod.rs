@@ -6,7 +6,6 @@
 //!      └────────────┘ with a sandbox of a new id
 //! ```
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,9 +25,9 @@ use super::{Kubelet, LabNode};
 use crate::cluster::overtaken;
 use crate::layout::Place;
 use crate::netns::EnterError;
-use crate::probe::{Probe, Protocol, random};
+use crate::probe::{Probe, random};
 use crate::runtime::{Attachment, CniError, CniResult};
-use crate::serve::{Identity, SctpResponder, ServeError, Servers};
+use crate::serve::{Identity, SctpResponder, ServeError, Servers, declared_ports};
 use crate::topology;
 
 /// Pause after the first failure of a sandbox, doubled with each that follows.
@@ -184,21 +183,8 @@ impl Worker {
         delete_netns(&sandbox.attachment).await;
     }
 
-    /// Protocol and port of every port that a container declares.
     fn ports(&self) -> Vec<Probe> {
-        let containers = self.pod.spec.iter().flat_map(|spec| &spec.containers);
-        let declared = containers.flat_map(|container| container.ports.iter().flatten());
-        let ports = declared.filter_map(|port| {
-            let protocol = match port.protocol.as_deref() {
-                None | Some("TCP") => Protocol::Tcp,
-                Some("UDP") => Protocol::Udp,
-                Some("SCTP") => Protocol::Sctp,
-                Some(_) => return None,
-            };
-            Some(Probe { protocol, port: u16::try_from(port.container_port).ok()? })
-        });
-        // Two containers that declare one port would fight for it in a real pod; here one server does.
-        ports.collect::<BTreeSet<_>>().into_iter().collect()
+        declared_ports(&self.pod, |_| true)
     }
 
     fn enter(&self, netns: PathBuf, addresses: &[IpAddr]) -> Entry {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Node, NodeSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PostParams;
 use kube::{Api, Client};
 use kubernetes::Invocation;
 use kubernetes::control_plane::{self, Plan};
@@ -25,6 +27,31 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct ControlPlane {
     layout: Layout,
     programs: Vec<(&'static str, Program)>,
+}
+
+/// Makes the nodes known with the pod networks that the plan has for them: the controllers would give them networks in the order in
+/// which their kubelets come. All else is for the kubelets to say.
+pub(crate) async fn register_nodes(client: &Client, spec: &LabSpec) -> Result<(), RealError> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    for index in 1..=spec.nodes {
+        let cidrs: Vec<String> =
+            plan::pod_cidrs(&spec.families, index).iter().map(ToString::to_string).collect();
+        let node = Node {
+            metadata: ObjectMeta { name: Some(plan::node_name(index)), ..ObjectMeta::default() },
+            spec: Some(NodeSpec {
+                pod_cidr: cidrs.first().cloned(),
+                pod_cidrs: Some(cidrs),
+                ..NodeSpec::default()
+            }),
+            status: None,
+        };
+        let created = nodes.create(&PostParams::default(), &node).await;
+        created.map_err(|error| RealError::Refused {
+            what: format!("the Node {}", plan::node_name(index)),
+            said: ops::reason(&error),
+        })?;
+    }
+    Ok(())
 }
 
 /// The cluster's networks and addresses.

@@ -56,6 +56,8 @@ pub(crate) struct RealFacts {
     pub(crate) database: PathBuf,
     /// Its machine.
     pub(crate) machine: Arc<RealNode>,
+    /// Answers SCTP on its network.
+    pub(crate) sctp: Arc<SctpResponder>,
 }
 
 /// Why a node does not come up.
@@ -114,7 +116,8 @@ impl NodePrograms {
     /// What is to be known of it to find its pods, where Kubernetes is real.
     pub(super) fn real(&self) -> Option<RealFacts> {
         let database = self.lab.layout.ovsdb_socket();
-        let facts = |machine| RealFacts { netns: self.lab.netns.clone(), database, machine };
+        let sctp = Arc::clone(&self.lab.sctp);
+        let facts = |machine| RealFacts { netns: self.lab.netns.clone(), database, machine, sctp };
         self.machine.clone().map(facts)
     }
 

@@ -12,6 +12,9 @@ use crate::probe::{Attempt, Outcome, ProbeResult, run};
 use crate::protocol::{Ask, MatrixTargets, Source, Target};
 use crate::spec::Family;
 
+/// Namespace of the cluster's own pods, which nobody wants to see in a matrix without asking for them.
+const CLUSTER: &str = "kube-system";
+
 /// Probes one target from one source.
 pub(super) async fn probe(
     cluster: &Cluster,
@@ -43,7 +46,10 @@ pub(super) async fn matrix(
         .registry
         .all()
         .into_iter()
-        .filter(|pod| namespace.is_none_or(|namespace| pod.namespace == namespace))
+        .filter(|pod| match namespace {
+            Some(namespace) => pod.namespace == namespace,
+            None => pod.namespace != CLUSTER,
+        })
         .collect();
     let source = |namespace: &str, name: &str| Source::Pod { namespace: namespace.into(), name: name.into() };
     let mut sources: Vec<Source> = pods.iter().map(|pod| source(&pod.namespace, &pod.name)).collect();

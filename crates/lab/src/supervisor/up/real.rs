@@ -47,6 +47,7 @@ pub(super) async fn up(shared: &Arc<Shared>, netdev: bool) -> Result<(), UpError
     let ((control_plane, api), _) = futures::future::try_join(control_plane, booted).await?;
     shared.step(format!("Kubernetes API at {}, and containerd on every node", api.url));
 
+    control_plane::register_nodes(&api.client, spec).await?;
     let mut named = BTreeMap::new();
     for (index, machine) in (1..).zip(machines) {
         machine.start_kubelet().await?;
