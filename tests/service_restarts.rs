@@ -54,6 +54,12 @@ impl Place {
             let to = place.api.cluster_ips(name);
             place.lab.until("answers", || answered(&ask_all(&place.client, &to, 80).0));
         }
+        // Slices come one by one; the last one's endpoints are in IPv6.
+        for node in place.nodes() {
+            place.lab.until("all endpoints to be there", || {
+                state(&node).1.iter().any(|group| group.contains("]:20029)"))
+            });
+        }
         place.lab.until("a Service to refuse", || {
             ask_all(&place.client, &place.api.cluster_ips("none"), 80).all("refused")
         });
