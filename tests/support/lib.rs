@@ -10,6 +10,7 @@
 //! * [`service`] makes Services and asks who answers for them.
 //! * [`kube`] is a lab with a real Kubernetes.
 //! * [`service`] makes Services and asks who answers for them; [`sctp`] asks in SCTP.
+//! * [`megaflow`] reads what the datapath has made of the flows.
 //! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
 //!
@@ -22,6 +23,7 @@ mod api;
 pub mod frame;
 pub mod kube;
 mod lab;
+pub mod megaflow;
 mod node;
 mod packet;
 mod pods;
