@@ -333,3 +333,25 @@ fn megaflows_masks_upcalls_and_recirculations_are_few_under_policies_and_service
         }
     }
 }
+
+#[test]
+fn megaflows_are_read_as_the_switch_writes_them() {
+    let lines = [
+        "recirc_id(0),in_port(kvs1),eth_type(0x0800),ipv4(src=10.0.0.2,dst=10.0.0.9/255.255.255.248,frag=no), \
+         packets:5, bytes:370, used:0.1s, flags:SFP., actions:ct(zone=27510,nat),recirc(0x4)",
+        "ct_state(+new-rel),recirc_id(0x4),in_port(kvs1),eth_type(0x0800),tcp(dst=80), \
+         packets:0, bytes:0, used:never, actions:hash(l4(0)),recirc(0xa)",
+        "ct_state(-new-rel),recirc_id(0x4),in_port(kvs1),eth_type(0x0800),tcp(dst=81), \
+         packets:0, bytes:0, used:never, actions:kvs2",
+        "recirc_id(0xa),dp_hash(0x1b/0xf),in_port(kvs1), packets:0, bytes:0, used:never, actions:kvs2",
+        "flow-dump from the main thread:",
+    ];
+    let flows: Vec<Megaflow> = lines.iter().filter_map(|line| Megaflow::read(line)).collect();
+    assert_eq!(flows.len(), 4);
+    assert_eq!((flows[0].in_port(), flows[0].recirculation()), ("kvs1", 0));
+    assert_eq!(flows[1].next(), BTreeSet::from([10]));
+    assert!(flows[3].is_slot() && !flows[1].is_slot());
+    assert_eq!(shapes(&flows).len(), 3, "{:?}", shapes(&flows));
+    assert!(flows[0].shape().contains("ipv4(src,dst/255.255.255.248,frag)"), "{}", flows[0].shape());
+    assert_eq!(recirculations(&flows), 2);
+}
