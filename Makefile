@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine as root; what they need, they install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build image kube demo test test-kernel e2e conformance lint bench-cni bench-policy bench-service clean
+.PHONY: help deps build image kube demo test test-kernel e2e conformance lint bench-cni bench-policy bench-service bench-datapath clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ bench-policy: build ## NetworkPolicy: time, memory, flows, cost of an event and 
 
 bench-service: build ## Services: from nothing, per change of an endpoint, per connection among few and many
 	@scripts/bench service
+
+bench-datapath: build ## packets between pods, on the kernel's datapath: throughput, connections, latency, beside OVS alone and a Linux bridge
+	@scripts/bench datapath
 
 clean: ## remove what was built
 	cargo clean

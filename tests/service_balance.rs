@@ -102,13 +102,6 @@ fn chi_square(counts: &[u64]) -> f64 {
     counts.iter().map(|count| (number(*count) - expected).powi(2) / expected).sum()
 }
 
-/// Packets that the datapath had to ask the slow path about.
-fn upcalls(node: &Node<'_>) -> u64 {
-    let text = node.exec(&["ovs-appctl", "dpctl/show", "-s"]);
-    let missed = text.split_whitespace().find_map(|word| word.strip_prefix("missed:"));
-    missed.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
-}
-
 fn metric(node: &Node<'_>, name: &str) -> String {
     let metrics = node.metrics();
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -169,9 +162,9 @@ fn endpoints_are_as_likely_as_each_other_and_connections_are_the_fast_paths_alon
     for (count, _, _) in &DRAWS[..3] {
         let to = api.cluster_ips(&name(*count));
         draw(&lab, &counter, &client, to, 2000);
-        let before = upcalls(&node);
+        let before = node.upcalls();
         draw(&lab, &counter, &client, to, 2000);
-        let caused = upcalls(&node) - before;
+        let caused = node.upcalls() - before;
         println!("{count} endpoints: {caused} upcalls by 4000 connections");
         assert!(caused < 100, "{caused} upcalls by 4000 connections to {count} endpoints");
     }

@@ -9,6 +9,7 @@
 //! * [`Api`] is the lab's Kubernetes API, for what `kvsctl lab apply` cannot write.
 //! * [`kube`] is a lab with a real Kubernetes, used by `kubectl`; [`real`] makes any lab one.
 //! * [`service`] makes Services and asks who answers for them; [`sctp`] asks in SCTP.
+//! * [`megaflow`] reads what the datapath has made of the flows.
 //! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
 //!
@@ -21,6 +22,7 @@ mod api;
 pub mod frame;
 pub mod kube;
 mod lab;
+pub mod megaflow;
 mod node;
 mod packet;
 mod pods;

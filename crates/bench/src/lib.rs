@@ -7,7 +7,8 @@
 //! # Parts
 //!
 //! What all benchmarks share: [`Samples`] become a [`Summary`], these a [`Table`] for people and a [`Report`] for
-//! programs, `target/bench/NAME.json`. [`switch`] is an Open vSwitch of a benchmark's own. [`Interrupt`] lets Ctrl-C end a run in good order.
+//! programs, `target/bench/NAME.json`. [`switch`] is an Open vSwitch of a benchmark's own, [`labs`] are
+//! labs of its own, and a [`Place`] is a network namespace. [`Interrupt`] lets Ctrl-C end a run in good order.
 //!
 //! # What it must never do
 //!
@@ -17,7 +18,9 @@
 //! - Give up the whole for a part: what cannot run here says why, and the rest goes on.
 
 mod interrupt;
+pub mod labs;
 mod machine;
+mod place;
 mod report;
 mod stats;
 pub mod switch;
@@ -25,6 +28,7 @@ mod table;
 
 pub use interrupt::{Interrupt, Interrupted};
 pub use machine::Machine;
+pub use place::Place;
 pub use report::{Report, Target};
 pub use stats::{Samples, Summary, ratio};
 pub use table::Table;

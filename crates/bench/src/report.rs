@@ -27,8 +27,12 @@ pub struct Target {
     pub what: String,
     /// What was measured.
     pub ratio: f64,
-    /// What was aimed at.
-    pub at_most: f64,
+    /// What was aimed at, if it is a limit from above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+    /// What was aimed at, if it is a limit from below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
     /// Whether it was reached.
     pub met: bool,
 }
@@ -37,7 +41,13 @@ impl Target {
     /// Compares what was measured with what was aimed at.
     #[must_use]
     pub fn new(what: &str, ratio: f64, at_most: f64) -> Self {
-        Self { what: what.to_owned(), ratio, at_most, met: ratio <= at_most }
+        Self { what: what.to_owned(), ratio, at_most: Some(at_most), at_least: None, met: ratio <= at_most }
+    }
+
+    /// As [`Self::new`], where more is better.
+    #[must_use]
+    pub fn at_least(what: &str, ratio: f64, at_least: f64) -> Self {
+        Self { what: what.to_owned(), ratio, at_most: None, at_least: Some(at_least), met: ratio >= at_least }
     }
 }
 
@@ -104,6 +114,7 @@ mod tests {
         report.ratios("add", &0.25);
         report.target(Target::new("ADD", 0.25, 0.3));
         report.target(Target::new("DEL", 0.6, 0.5));
+        report.target(Target::at_least("throughput", 0.97, 0.95));
         report.skip("memory: not root");
         let path = report.write(&folder.path().join("bench")).unwrap();
         assert_eq!(path.file_name().unwrap(), "sample.json");
@@ -113,6 +124,14 @@ mod tests {
         assert_eq!(
             (&written["targets"][0]["met"], &written["targets"][1]["met"]),
             (&true.into(), &false.into())
+        );
+        assert_eq!(
+            (&written["targets"][0]["at_most"], &written["targets"][0]["at_least"]),
+            (&0.3.into(), &Value::Null)
+        );
+        assert_eq!(
+            (&written["targets"][2]["at_least"], &written["targets"][2]["met"]),
+            (&0.95.into(), &true.into())
         );
         assert_eq!(written["skipped"][0], "memory: not root");
     }

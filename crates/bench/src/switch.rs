@@ -1,14 +1,17 @@
-//! An Open vSwitch with one bridge, in a network namespace of its own; and pods beside it.
+//! Open vSwitch, and one with one bridge in a network namespace of its own.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use host::Netns;
 use ovs::Address;
 use ovs::openflow::Session;
-use tempfile::TempDir;
+
+mod programs;
+
+pub use programs::OpenVSwitch;
 
 const BRIDGE: &str = "k-vswitch0";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,9 +23,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Switch {
     name: String,
     netns: Netns,
-    folder: TempDir,
-    server: Child,
-    daemon: Child,
+    programs: OpenVSwitch,
 }
 
 impl Switch {
@@ -31,30 +32,17 @@ impl Switch {
     /// # Errors
     /// When Open vSwitch is not installed, or does not start.
     pub fn start(what: &str) -> anyhow::Result<Self> {
-        let schema = Path::new("/usr/share/openvswitch/vswitch.ovsschema");
-        ensure!(schema.exists(), "Open vSwitch is not installed");
         let name = format!("kvs-bench-{}-{what}", std::process::id());
         let netns = Netns::create(&name)?;
-        let folder = TempDir::new()?;
-        let path = |name: &str| folder.path().join(name);
-        run(Command::new("ovsdb-tool").arg("create").arg(path("conf.db")).arg(schema))?;
-        let inside = |program: &str| {
-            let mut command = Command::new("nsenter");
-            command.arg(format!("--net={}", Netns::path_of(&name).display())).arg(program);
-            command.env("OVS_RUNDIR", folder.path()).stdin(Stdio::null()).stderr(Stdio::null());
-            command
+        let programs = match OpenVSwitch::start(&name) {
+            Ok(programs) => programs,
+            Err(error) => {
+                // The first error counts.
+                let _ = Netns::delete(&name);
+                return Err(error);
+            }
         };
-        let server = inside("ovsdb-server")
-            .arg(path("conf.db"))
-            .arg(format!("--remote=punix:{}", path("db.sock").display()))
-            .arg(format!("--unixctl={}", path("ovsdb.ctl").display()))
-            .spawn()?;
-        wait_for(&path("db.sock"))?;
-        let daemon = inside("ovs-vswitchd")
-            .arg(format!("unix:{}", path("db.sock").display()))
-            .arg(format!("--unixctl={}", path("vswitchd.ctl").display()))
-            .spawn()?;
-        let switch = Self { name, netns, folder, server, daemon };
+        let switch = Self { name, netns, programs };
         switch.vsctl(&[
             "add-br",
             BRIDGE,
@@ -66,7 +54,7 @@ impl Switch {
             "fail_mode=secure",
             "protocols=OpenFlow15",
         ])?;
-        wait_for(&switch.folder.path().join(format!("{BRIDGE}.mgmt")))?;
+        wait_for(&switch.programs.folder.path().join(format!("{BRIDGE}.mgmt")))?;
         Ok(switch)
     }
 
@@ -87,7 +75,7 @@ impl Switch {
     /// # Errors
     /// When the bridge does not answer.
     pub async fn session(&self) -> anyhow::Result<Session> {
-        let address = Address::Unix(self.folder.path().join(format!("{BRIDGE}.mgmt")));
+        let address = Address::Unix(self.programs.folder.path().join(format!("{BRIDGE}.mgmt")));
         let (session, mut asynchronous) = Session::connect(&address).await?;
         tokio::spawn(async move { while asynchronous.next().await.is_some() {} });
         Ok(session)
@@ -108,8 +96,7 @@ impl Switch {
     /// # Errors
     /// When it fails.
     pub fn vsctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let db = format!("--db=unix:{}", self.folder.path().join("db.sock").display());
-        run(Command::new("ovs-vsctl").args([&db, "--timeout=20"]).args(arguments))
+        self.programs.vsctl(arguments)
     }
 
     /// Runs `ovs-appctl` on ovs-vswitchd.
@@ -117,7 +104,7 @@ impl Switch {
     /// # Errors
     /// When it fails.
     pub fn appctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let target = self.folder.path().join("vswitchd.ctl");
+        let target = self.programs.folder.path().join("vswitchd.ctl");
         run(Command::new("ovs-appctl").arg("-t").arg(target).args(arguments))
     }
 
@@ -126,7 +113,7 @@ impl Switch {
     /// # Errors
     /// When it has ended.
     pub fn cpu(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.id()))?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.programs.daemon.id()))?;
         // After the name, which may hold anything: state is the first, utime and stime the 12th and 13th (proc(5)).
         let after = stat.rsplit_once(')').context("no name in stat")?.1;
         let ticks: Vec<f64> =
@@ -139,7 +126,7 @@ impl Switch {
     /// # Errors
     /// When it has ended.
     pub fn memory(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.programs.daemon.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.split_whitespace().next().context("no number")?.parse()?;
         Ok((kib / 1024.0).round())
@@ -148,12 +135,7 @@ impl Switch {
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        for child in [&mut self.daemon, &mut self.server] {
-            // One that has ended already is no trouble.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        // There is nobody to tell.
+        // The programs hold the namespace for a moment longer, but not its name. There is nobody to tell.
         let _ = Netns::delete(&self.name);
     }
 }

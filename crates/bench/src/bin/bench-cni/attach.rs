@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::contestant::{BASELINE, Contestant, OURS, Variant, bridge, original, ours};
-use crate::places::Place;
 use crate::plugin::Call;
 use crate::{Arguments, skip};
+use bench::Place;
 
 /// Pods that are there at the same time in a serial round.
 const PER_ROUND: usize = 10;

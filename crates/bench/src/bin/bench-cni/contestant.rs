@@ -11,9 +11,9 @@ use lab::switch::ovs_environment;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::labs::{Lab, NODE};
-use crate::places::Place;
 use crate::plugin::Plugin;
+use bench::Place;
+use bench::labs::{Lab, NODE};
 
 /// A plugin with the machine it works on.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(crate) const BASELINE: &str = "bridge";
 
 /// Our plugin as `k-vswitchd` installs and configures it, on a node of a lab with everything that runs there.
 pub(crate) fn ours(dist: &Path) -> anyhow::Result<Contestant> {
-    let lab = Lab::up(dist, "cni", 1)?;
+    let lab = Lab::up(dist, "cni", &["--nodes", "1"])?;
     let files = lab.layout.node(NODE);
     let config =
         NetworkConfig::load(&files.cni_conf())?.context("the daemon has installed no configuration")?;
@@ -169,7 +169,7 @@ pub(crate) fn bridge(folder: &Path, variant: Variant) -> anyhow::Result<Contesta
 pub(crate) fn original(build: &Path, dist: &Path, folder: &Path) -> anyhow::Result<Contestant> {
     let path = build.canonicalize().with_context(|| format!("KVSWITCH_GO_PLUGIN={}", build.display()))?;
     ensure!(folder.join("host-local").is_file(), "it needs host-local: install containernetworking-plugins");
-    let lab = Lab::up(dist, "go", 1)?;
+    let lab = Lab::up(dist, "go", &["--nodes", "1"])?;
     lab.kvsctl(&["stop", NODE, "agent"])?;
     let state = TempDir::new()?;
     Ok(Contestant {

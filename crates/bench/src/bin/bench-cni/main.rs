@@ -12,9 +12,7 @@
 mod attach;
 mod binary;
 mod contestant;
-mod labs;
 mod memory;
-mod places;
 mod plugin;
 mod start;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::Arguments;
-use crate::labs::{Lab, NODE};
+use bench::labs::{Lab, NODE};
 
 const PODS: usize = 50;
 
@@ -36,7 +36,7 @@ pub(crate) fn measure(
     interrupt: &Interrupt,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let lab = Lab::up(&arguments.dist, "mem", 1)?;
+    let lab = Lab::up(&arguments.dist, "mem", &["--nodes", "1"])?;
     settle(interrupt)?;
     let idle = look(&lab.status()?)?;
     report.figures("memory_idle", &idle);

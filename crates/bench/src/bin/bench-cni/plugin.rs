@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::contestant::POD_NAMESPACE;
-use crate::places::Place;
+use bench::Place;
 
 /// A plugin with its configuration.
 #[derive(Debug, Clone)]

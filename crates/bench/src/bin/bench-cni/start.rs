@@ -3,9 +3,9 @@
 use bench::{Interrupt, Report, Samples, Table};
 
 use crate::Arguments;
-use crate::labs::Lab;
+use bench::labs::Lab;
 
-const NODES: u16 = 3;
+const NODES: &str = "3";
 
 pub(crate) fn measure(
     arguments: &Arguments,
@@ -15,7 +15,7 @@ pub(crate) fn measure(
     let mut times = Samples::default();
     for number in 0..arguments.labs {
         interrupt.check()?;
-        times.push(Lab::up(&arguments.dist, &format!("up{number}"), NODES)?.took);
+        times.push(Lab::up(&arguments.dist, &format!("up{number}"), &["--nodes", NODES])?.took);
     }
     if let Some(summary) = times.summary() {
         let mut table = Table::new(["", "labs", "s: p50", "min", "max"]);

@@ -120,7 +120,7 @@ pub(crate) fn judge(all: &All<'_>, report: &mut Report) {
         table.row([
             target.what.clone(),
             format!("{:.2}", target.ratio),
-            format!("{:.1}", target.at_most),
+            format!("{:.1}", target.at_most.unwrap_or_default()),
             verdict.to_owned(),
         ]);
         report.target(target);

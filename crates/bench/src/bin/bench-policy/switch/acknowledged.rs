@@ -82,7 +82,8 @@ pub(super) fn measure(report: &mut Report, events: usize) -> anyhow::Result<()> 
     }
     for target in targets {
         let verdict = if target.met { "met" } else { "missed" };
-        println!("  target: {}: at most {}: {verdict} ({:.2})", target.what, target.at_most, target.ratio);
+        let at_most = target.at_most.unwrap_or_default();
+        println!("  target: {}: at most {at_most}: {verdict} ({:.2})", target.what, target.ratio);
         report.target(target);
     }
     Ok(())

@@ -12,46 +12,57 @@ use lab::layout::Layout;
 use lab::protocol::{LabStatus, Reply, Request};
 use lab::sweep;
 
-/// The node that plugins run on.
-pub(crate) const NODE: &str = "node-1";
+/// A lab's first node.
+pub const NODE: &str = "node-1";
 
 /// A lab that is up.
 #[derive(Debug)]
-pub(crate) struct Lab {
+pub struct Lab {
     kvsctl: PathBuf,
-    pub(crate) layout: Layout,
+    /// Its files and namespaces.
+    pub layout: Layout,
     /// From the start of `kvsctl lab up` to its end.
-    pub(crate) took: Duration,
+    pub took: Duration,
 }
 
 impl Lab {
-    /// Brings a lab up with the programs in `dist`. `name` tells this benchmark's labs apart.
-    pub(crate) fn up(dist: &Path, name: &str, nodes: u16) -> anyhow::Result<Self> {
+    /// Brings a lab up with the programs in `dist`. `name` tells this benchmark's labs apart; `arguments` are those of
+    /// `kvsctl lab up`.
+    ///
+    /// # Errors
+    /// What `kvsctl` says.
+    pub fn up(dist: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         let name = format!("bench-{}-{name}", std::process::id());
         let kvsctl = dist.join("kvsctl");
         // Made first, so that what a failed start leaves is removed as well.
         let mut lab = Self { kvsctl, layout: Layout::new(&name.parse()?), took: Duration::ZERO };
         let begin = Instant::now();
-        lab.kvsctl(&["up", "--nodes", &nodes.to_string()])?;
+        lab.kvsctl(&[&["up"], arguments].concat())?;
         lab.took = begin.elapsed();
         Ok(lab)
     }
 
-    /// Runs `kvsctl lab ARGS`.
-    pub(crate) fn kvsctl(&self, args: &[&str]) -> anyhow::Result<()> {
+    /// Runs `kvsctl lab ARGS`; its standard output.
+    ///
+    /// # Errors
+    /// What it says.
+    pub fn kvsctl(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.kvsctl);
-        command.arg("lab").args(args).args(["--name", self.layout.name().as_str()]);
+        command.args(["lab", "--name", self.layout.name().as_str()]).args(args);
         // Ctrl-C is for us: the lab is taken down in good order.
         command.stdin(Stdio::null()).process_group(0);
         let output = command.output().with_context(|| format!("cannot execute {}", self.kvsctl.display()))?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8(output.stdout)?);
         }
         bail!("kvsctl lab {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim())
     }
 
     /// What the lab says of itself.
-    pub(crate) fn status(&self) -> anyhow::Result<LabStatus> {
+    ///
+    /// # Errors
+    /// When its supervisor does not answer.
+    pub fn status(&self) -> anyhow::Result<LabStatus> {
         match request(&self.layout, &Request::Status, |_| {})? {
             Reply::Status(status) => Ok(*status),
             other => bail!("the supervisor answered something else: {other:?}"),
@@ -59,6 +70,8 @@ impl Lab {
     }
 }
 
+// Whoever runs a benchmark is told what it leaves behind.
+#[allow(clippy::print_stderr)]
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Err(error) = self.kvsctl(&["down"]) {

@@ -14,13 +14,18 @@ static COUNTER: AtomicUsize = AtomicUsize::new(0);
 
 /// A named network namespace.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     name: String,
-    pub(crate) netns: Netns,
+    /// The namespace.
+    pub netns: Netns,
 }
 
 impl Place {
-    pub(crate) fn new() -> host::Result<Self> {
+    /// A new one, with nothing in it.
+    ///
+    /// # Errors
+    /// Those of the kernel, to anybody but root for instance.
+    pub fn new() -> host::Result<Self> {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("kvs-bench-{}-{number}", std::process::id());
         let place = Self { netns: Netns::create(&name)?, name };
@@ -34,23 +39,30 @@ impl Place {
     }
 
     /// One that stands for a machine: its loopback interface is up.
-    pub(crate) fn machine() -> host::Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn machine() -> host::Result<Self> {
         let place = Self::new()?;
         Netlink::open_in(&place.netns)?.set_up("lo", true)?;
         Ok(place)
     }
 
     /// `CNI_NETNS`.
-    pub(crate) fn path(&self) -> PathBuf {
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         Netns::path_of(&self.name)
     }
 
     /// Unique among all that are there.
-    pub(crate) fn name(&self) -> &str {
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.name
     }
 }
 
+// Whoever runs a benchmark is told what it leaves behind.
+#[allow(clippy::print_stderr)]
 impl Drop for Place {
     fn drop(&mut self) {
         if let Err(error) = Netns::delete(&self.name) {

@@ -1,0 +1,80 @@
+//! Who is measured: three pods on two machines, however they are joined.
+
+use std::any::Any;
+use std::net::IpAddr;
+
+use host::Netns;
+
+/// A pod, or what stands for one.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) netns: Netns,
+    pub(crate) address: IpAddr,
+}
+
+/// Three pods: one that asks, one beside it, and one on the other machine.
+pub(crate) struct Contender {
+    /// Name in the figures.
+    pub(crate) key: &'static str,
+    pub(crate) client: End,
+    pub(crate) near: End,
+    pub(crate) far: End,
+    /// What is removed with it.
+    pub(crate) _guard: Box<dyn Any>,
+}
+
+/// Our own, as a cluster has it that has nothing but pods.
+pub(crate) const OURS: &str = "k-vswitch";
+/// The same with many policies and Services.
+pub(crate) const LOADED: &str = "k-vswitch, 1,000 policies and Services";
+/// Open vSwitch that forwards by MAC addresses, which ratios are to.
+pub(crate) const NORMAL: &str = "OVS, one NORMAL flow";
+/// What people have without Open vSwitch.
+pub(crate) const BRIDGE: &str = "Linux bridge, kube-proxy's rules";
+
+/// How machines carry each other's packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlay {
+    Vxlan,
+    Gre,
+}
+
+impl Overlay {
+    pub(crate) const ALL: [Self; 2] = [Self::Vxlan, Self::Gre];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan",
+            Self::Gre => "gre",
+        }
+    }
+}
+
+/// Where measured packets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// To a pod of the same machine.
+    Near,
+    /// To a pod of the other machine.
+    Far(Overlay),
+}
+
+impl Path {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Near => "one node",
+            Self::Far(Overlay::Vxlan) => "VXLAN",
+            Self::Far(Overlay::Gre) => "GRE",
+        }
+    }
+}
+
+impl Contender {
+    /// Who is asked on a path.
+    pub(crate) const fn server(&self, path: Path) -> &End {
+        match path {
+            Path::Near => &self.near,
+            Path::Far(_) => &self.far,
+        }
+    }
+}

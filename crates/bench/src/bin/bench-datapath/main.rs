@@ -1,0 +1,146 @@
+//! `bench-datapath`: what packets between pods cost, beside Open vSwitch that only forwards and a Linux bridge.
+//!
+//! - [`contender`]s are three pods on two machines: [`ours`], labs without and with the objects of [`cluster`]; [`normal`],
+//!   Open vSwitch with a single flow; [`linux`], a bridge with routes and kube-proxy's rules. The latter two on
+//!   [`machines`] as a lab's.
+//! - [`load`] measures one of them once, [`rounds`] all in turns, and [`tell`] says what became of it.
+
+// Output is what this program is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod cluster;
+mod contender;
+mod linux;
+mod load;
+mod machines;
+mod normal;
+mod ours;
+mod rounds;
+mod tell;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bench::{Interrupt, Interrupted, Machine, Report};
+use clap::Parser;
+
+use crate::contender::{Contender, Overlay, Path};
+use crate::machines::Conditions;
+
+/// Packets between pods: throughput, connections, latency, on one node and between nodes.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Folder of the programs as they are shipped
+    #[arg(long, default_value = "target/dist")]
+    dist: PathBuf,
+    /// Folder that datapath.json is written to
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+    /// Rounds
+    #[arg(long, default_value_t = 8)]
+    rounds: usize,
+    /// Milliseconds of one measurement
+    #[arg(long, default_value_t = 800)]
+    time: u64,
+    /// Measure this overlay alone
+    #[arg(long, value_parser = ["vxlan", "gre"])]
+    only: Option<String>,
+    /// Leave out the contender with policies and Services
+    #[arg(long)]
+    without_load: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("interrupted; everything is removed");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut arguments: Arguments) -> anyhow::Result<()> {
+    let interrupt = Interrupt::listen()?;
+    let dist = arguments.dist.canonicalize();
+    arguments.dist = dist.with_context(|| {
+        format!("no programs in {}: build them with scripts/build", arguments.dist.display())
+    })?;
+    let netdev = !host::kernel::has_openvswitch()?;
+    let machine = Machine::this();
+    println!("kernel {}, {} processors, load {:.2}", machine.kernel, machine.processors, machine.load);
+    println!("Open vSwitch's datapath: {}", if netdev { "userspace" } else { "the kernel's" });
+    let mut report = Report::new("datapath", machine);
+    for overlay in Overlay::ALL {
+        if arguments.only.as_ref().is_some_and(|only| only != overlay.name()) {
+            continue;
+        }
+        let done = measure(&arguments, overlay, netdev, &interrupt, &mut report);
+        interrupt.check()?;
+        if let Err(error) = done {
+            println!("\n  not measured: {}: {error:#}", overlay.name());
+            report.skip(format!("{}: {error:#}", overlay.name()));
+        }
+    }
+    let path = report.write(&arguments.out).context("the figures cannot be written")?;
+    println!("\nfigures and ratios: {}", path.display());
+    Ok(())
+}
+
+/// Everything with one overlay; with the first, what stays on one node as well.
+fn measure(
+    arguments: &Arguments,
+    overlay: Overlay,
+    netdev: bool,
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let contenders = contenders(arguments, overlay, netdev, interrupt, report)?;
+    println!("\n{}: {} contenders after {:.0?}", overlay.name(), contenders.len(), begin.elapsed());
+    let paths = [Path::Near, Path::Far(overlay)];
+    let paths = if overlay == Overlay::Vxlan { &paths[..] } else { paths.get(1..).unwrap_or_default() };
+    let time = Duration::from_millis(arguments.time);
+    let all = rounds::play(&contenders, paths, arguments.rounds, time, interrupt)?;
+    tell::tell(report, &all);
+    Ok(())
+}
+
+fn contenders(
+    arguments: &Arguments,
+    overlay: Overlay,
+    netdev: bool,
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> anyhow::Result<Vec<Contender>> {
+    let datapath = if netdev { "netdev" } else { "system" };
+    let first = ours::contender(&arguments.dist, overlay, datapath, false)?;
+    interrupt.check()?;
+    let conditions = Conditions { mtu: ours::mtu(&first.client)?, netdev };
+    let mut all = vec![first];
+    if !arguments.without_load {
+        all.push(ours::contender(&arguments.dist, overlay, datapath, true)?);
+        interrupt.check()?;
+    }
+    let others = [
+        (contender::NORMAL, normal::contender(overlay, conditions)),
+        (contender::BRIDGE, linux::contender(overlay, conditions)),
+    ];
+    for (name, other) in others {
+        match other {
+            Ok(other) => all.push(other),
+            Err(error) => {
+                println!("\n  not measured: {name}, {}: {error:#}", overlay.name());
+                report.skip(format!("{name}, {}: {error:#}", overlay.name()));
+            }
+        }
+    }
+    Ok(all)
+}
