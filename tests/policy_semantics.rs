@@ -12,6 +12,9 @@ use system_tests::real::simulated;
 use system_tests::stage::{Cast, Stage, labels, name};
 use system_tests::{IMAGE, Ping, possible};
 
+/// `ping` does not wait for its last answer longer than twice what the others took, which may be too short on a busy machine.
+const LATE: u32 = 1;
+
 /// One lab at a time: everything is probed from everywhere.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -590,7 +593,7 @@ fn a_pod_that_is_about_to_end_is_still_itself() {
     for address in leaving.addresses() {
         let (_, lost) = Ping::start(&friend, address, 20).finish();
         let (sent, denied) = Ping::start(&stranger, address, 20).finish();
-        let right = lost == 0 && sent == denied;
+        let right = lost <= LATE && sent == denied;
         let what = format!("13: a terminating pod at {address}: friend lost {lost}, stranger {denied}");
         failures.note(if right { Ok(()) } else { Err(what) });
     }
@@ -598,7 +601,7 @@ fn a_pod_that_is_about_to_end_is_still_itself() {
     stage.policies(&[blue_teams()]);
     std::thread::sleep(std::time::Duration::from_secs(1));
     let (_, lost) = Ping::start(&leaving.open(), stage.port("shop/web").ipv4, 20).finish();
-    failures.note(if lost == 0 {
+    failures.note(if lost <= LATE {
         Ok(())
     } else {
         Err(format!("13: {lost} pings of a terminating peer lost"))
