@@ -41,12 +41,6 @@ impl Megaflow {
         after.map(|text| number(text.split(')').next().unwrap())).collect()
     }
 
-    /// Whether it is a slot of a group: it looks at the hash of a packet.
-    #[must_use]
-    pub fn is_slot(&self) -> bool {
-        self.field("dp_hash").is_some()
-    }
-
     /// Which bits of which fields it looks at, without their values. Flows of the same shape share a mask.
     #[must_use]
     pub fn shape(&self) -> String {
