@@ -1,6 +1,7 @@
 //! Ending early, in good order.
 
 use std::io;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +13,23 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Children that a terminal's Ctrl-C must not kill in the middle of something need a process group of their own.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
+
+/// What a benchmark's process ends with, said on standard error where it is not what was hoped for.
+// Output is what benchmarks are for.
+#[allow(clippy::print_stderr)]
+pub fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("interrupted; everything is removed");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The benchmark was told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

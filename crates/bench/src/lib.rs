@@ -26,7 +26,7 @@ mod stats;
 pub mod switch;
 mod table;
 
-pub use interrupt::{Interrupt, Interrupted};
+pub use interrupt::{Interrupt, Interrupted, ended};
 pub use machine::Machine;
 pub use place::Place;
 pub use report::{Report, Target};

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bench::{Interrupt, Interrupted, Machine, Report};
+use bench::{Interrupt, Machine, Report};
 use clap::Parser;
 
 /// CNI ADD and DEL beside bridge + host-local; time to a ready lab; memory of each program.
@@ -54,17 +54,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Interrupted>() => {
-            eprintln!("interrupted; everything is removed");
-            ExitCode::from(130)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::ended(run(Arguments::parse()))
 }
 
 /// A benchmark's part: prints its table, adds its figures.

@@ -84,22 +84,13 @@ fn machine(
 fn rules(on: &Place) -> anyhow::Result<()> {
     let (mut chains, mut elements) = (String::new(), String::new());
     for number in 0..SERVICES {
-        let targets = elsewhere(number).into_iter().enumerate();
-        let dnat = targets.map(|(place, to)| format!("{place} : goto endpoint-{number}-{place}, {{{to}}}"));
-        let mut choice = Vec::new();
-        for text in dnat {
-            let (jump, to) = text.split_once(", ").context("a target")?;
-            let to = to.trim_matches(['{', '}']);
-            let chain = jump.rsplit(' ').next().context("a chain")?;
-            writeln!(chains, "chain {chain} {{ meta l4proto tcp dnat to {to}:8080; }}")?;
-            choice.push(jump.to_owned());
+        let (targets, mut choice) = (elsewhere(number), String::new());
+        for (place, to) in targets.iter().enumerate() {
+            writeln!(chains, "chain endpoint-{number}-{place} {{ meta l4proto tcp dnat to {to}:8080; }}")?;
+            write!(choice, "{place} : goto endpoint-{number}-{place}, ")?;
         }
-        let vmap = choice.join(", ");
-        writeln!(
-            chains,
-            "chain service-{number} {{ numgen random mod {} vmap {{ {vmap} }}; }}",
-            choice.len()
-        )?;
+        let count = targets.len();
+        writeln!(chains, "chain service-{number} {{ numgen random mod {count} vmap {{ {choice} }}; }}")?;
         write!(elements, "{} . tcp . 80 : goto service-{number}, ", cluster_ip(number))?;
     }
     let all = format!(

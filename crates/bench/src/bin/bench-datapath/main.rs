@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use bench::{Interrupt, Interrupted, Machine, Report};
+use bench::{Interrupt, Machine, Report};
 use clap::Parser;
 
 use crate::contender::{Contender, Overlay, Path};
@@ -54,17 +54,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Interrupted>() => {
-            eprintln!("interrupted; everything is removed");
-            ExitCode::from(130)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::ended(run(Arguments::parse()))
 }
 
 fn run(mut arguments: Arguments) -> anyhow::Result<()> {
