@@ -8,7 +8,7 @@
 use ipam::keys::FLOW_RESTORE;
 use ovsdb::tables::OpenVSwitch;
 use ovsdb::{Condition, Mutation, Operation, TableRow as _, Value};
-use tracing::debug;
+use tracing::info;
 
 use super::Daemon;
 
@@ -22,8 +22,10 @@ impl Daemon {
             return true;
         }
         match self.transact([end_of_wait()]).await {
-            Ok(_) => {
-                debug!("a switch that waits for its flows waits no longer");
+            Ok(results) => {
+                if results.first().is_some_and(|result| result.count() > 0) {
+                    info!("the switch has waited for its flows, and takes packets now");
+                }
                 self.awaited = false;
                 true
             }

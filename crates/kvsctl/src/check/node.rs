@@ -47,7 +47,9 @@ pub(super) fn check(
     let uplink = address.and_then(|address| network.link_of(address));
     let likely = uplink.or_else(|| network.default_link());
 
-    let on_link = address.zip(uplink.map(|link| link.name.as_str()));
+    // A node that is known to be alone needs no tunnel.
+    let alone = cluster.is_some_and(|cluster| cluster.nodes.len() < 2);
+    let on_link = address.zip(uplink.map(|link| link.name.as_str())).filter(|_| !alone);
     let mut findings = switch::check(&ovs, bridge, on_link);
     let wants_ipv6 = pods.as_ref().is_some_and(|pods| pods.ipv6().is_some());
     findings.extend(kernel::check(&kernel::gather(&options.sysctl_dir, &ruleset), proxy, wants_ipv6));

@@ -40,10 +40,19 @@ pub(super) struct Database {
     /// What was asked of it last, and how far it is.
     pub(super) next_cfg: i64,
     pub(super) cur_cfg: i64,
+    /// Whether it was told to wait for its flows (`flow-restore-wait`), and by whom: with the mark, for `k-vswitchd` to end.
+    pub(super) waits: Option<Waits>,
     /// The bridges with their datapath types.
     pub(super) bridges: Vec<(String, String)>,
     /// The name of the node that the bridge of k-vswitch serves.
     pub(super) node: Option<String>,
+}
+
+/// Who is to end a switch's wait for its flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    ForDaemon,
+    ForOthers,
 }
 
 /// Asks the database and the kernel. Nothing is changed.
@@ -67,9 +76,12 @@ fn database(socket: &Path, bridge: &str) -> Result<Database, Error> {
     if free {
         client.unlock(VSWITCHD_LOCK, deadline)?;
     }
-    let OpenVSwitch { next_cfg, cur_cfg, .. } = row;
+    let OpenVSwitch { next_cfg, cur_cfg, other_config, external_ids, .. } = row;
+    let waits = other_config.get("flow-restore-wait").is_some_and(|value| value == "true").then(|| {
+        if external_ids.contains_key("kvs-flow-restore") { Waits::ForDaemon } else { Waits::ForOthers }
+    });
     let version = (!free).then(|| running_version(socket.parent()?)).flatten();
-    Ok(Database { vswitchd: !free, version, next_cfg, cur_cfg, bridges, node })
+    Ok(Database { vswitchd: !free, version, next_cfg, cur_cfg, waits, bridges, node })
 }
 
 /// What `ovs-vswitchd` says of itself, as `ovs-appctl version` asks it (ovs-appctl(8)). What the database has is written by
@@ -144,9 +156,25 @@ pub(super) fn check(facts: &Facts, bridge: &str, overlay: Option<(IpAddr, &str)>
             "if this is still so in some seconds, look at /var/log/openvswitch/ovs-vswitchd.log: it may be stuck",
         ));
     }
+    findings.extend(database.waits.map(waiting));
     findings.extend(datapath(facts, bridge, overlay));
     let kind = if facts.userspace(bridge) { "userspace datapath" } else { "the kernel's datapath" };
     CHECK.or_ok(findings, format!("Open vSwitch {version} runs, {kind}"))
+}
+
+/// A switch that waits takes no packets but those that the kernel has flows for.
+fn waiting(whom: Waits) -> Finding {
+    match whom {
+        Waits::ForDaemon => CHECK.problem(
+            "ovs-vswitchd waits for its flows (other_config:flow-restore-wait), and new connections do not pass",
+            "k-vswitchd ends that when it has programmed them: if this is still so in some seconds, see that it runs and is ready \
+             (kubectl -n kube-system logs, its pod on this node)",
+        ),
+        Waits::ForOthers => CHECK.note(
+            "other_config:flow-restore-wait is set, and not for k-vswitchd to end: ovs-vswitchd takes no packets after its next start",
+            "unless something is restarting Open vSwitch: ovs-vsctl remove Open_vSwitch . other_config flow-restore-wait",
+        ),
+    }
 }
 
 fn datapath(facts: &Facts, bridge: &str, overlay: Option<(IpAddr, &str)>) -> Option<Finding> {
@@ -222,6 +250,12 @@ mod tests {
         assert!(said(&dead, "eth0").starts_with("Problem: ovsdb-server runs, and ovs-vswitchd does not"));
         let stuck = facts(|d| d.next_cfg = 2);
         assert!(said(&stuck, "eth0").contains("has not applied"));
+        let waits = facts(|d| d.waits = Some(Waits::ForDaemon));
+        assert!(said(&waits, "eth0").starts_with("Problem: ovs-vswitchd waits"));
+        let held = facts(|d| d.waits = Some(Waits::ForOthers));
+        assert!(
+            said(&held, "eth0").contains("ovs-vsctl remove Open_vSwitch . other_config flow-restore-wait")
+        );
         let mute = facts(|d| d.version = None);
         assert!(said(&mute, "eth0").contains("runs, and does not answer"));
         let gone = Facts { database: Err("no such file".into()), ..facts(|_| {}) };

@@ -33,7 +33,7 @@ pub(super) fn not_started(node: &str, why: &str) -> Finding {
         format!("a pod on {node} does not start: {why}"),
         format!(
             "see the daemon's log there (kubectl -n kube-system logs -l app.kubernetes.io/component=agent, the pod on {node}), and \
-             docs/troubleshooting.md, \"Pods do not start\""
+             docs/troubleshooting.md, \"A pod stays in ContainerCreating\""
         ),
     )
 }
