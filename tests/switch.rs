@@ -101,8 +101,7 @@ fn a_switch_that_was_started_to_wait_gets_its_flows_before_it_takes_packets() {
 
 #[test]
 fn after_a_reboot_no_two_pods_hold_one_address_and_ports_of_gone_pods_are_removed() {
-    if !possible() || !simulated("machines reboot in tests/kubernetes.rs, and kubelets make their pods anew")
-    {
+    if !possible() || !simulated("machines reboot in tests/kubernetes, and kubelets make their pods anew") {
         return;
     }
     let lab = Lab::up(&["--nodes", "2"]);
