@@ -70,15 +70,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The error and its causes, each once: many errors tell their cause themselves.
+/// The error and its causes, each once, and what the Kubernetes API has answered in its own words.
 fn describe(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
+    ops::reason(error.as_ref())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -132,12 +132,15 @@ pub(super) fn check(facts: &Facts, services: Option<&DualStack>) -> Vec<Finding>
             "if larger packets are lost between them: the same spec.mtu on all VSwitchConfigs, or uplinks with the same MTU",
         ));
     }
-    let count = facts.nodes.len();
+    let nodes = match facts.nodes.len() {
+        1 => "1 node".to_owned(),
+        count => format!("{count} nodes"),
+    };
     CHECK.or_ok(
         findings,
         match facts.installed {
-            true => format!("{count} nodes, with pod CIDRs, accepted and ready"),
-            false => format!("{count} nodes, with pod CIDRs; k-vswitch is not installed"),
+            true => format!("{nodes}, with pod CIDRs, accepted and ready"),
+            false => format!("{nodes}, with pod CIDRs; k-vswitch is not installed"),
         },
     )
 }

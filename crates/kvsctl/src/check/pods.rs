@@ -55,14 +55,18 @@ pub(super) fn check(
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         };
         let removed = namespaces.delete(&namespace, &DeleteParams::default()).await;
-        let mut findings = result?;
-        if let Err(error) = removed {
-            findings.push(CHECK.note(
-                format!("the namespace {namespace} was not removed: {error}"),
-                format!("kubectl delete namespace {namespace}"),
-            ));
+        let Err(error) = removed else { return result };
+        let (found, todo) = (
+            format!("the namespace {namespace} was not removed: {}", ops::reason(&error)),
+            format!("kubectl delete namespace {namespace}"),
+        );
+        match result {
+            Ok(mut findings) => {
+                findings.push(CHECK.note(found, todo));
+                Ok(findings)
+            }
+            Err(error) => Err(error.context(format!("{found} ({todo})"))),
         }
-        Ok(findings)
     })
 }
 
@@ -126,7 +130,7 @@ async fn deploy(client: &Client, namespace: &str, image: &str) -> anyhow::Result
         let pod = clients.get(&format!("{}-{number}", objects::CLIENT));
         match pod.and_then(message) {
             Some(message) => asked.push(Asked { from: place.node.clone(), message }),
-            None => findings.push(judge::not_started(&place.node, &why(client, namespace, pod).await)),
+            None => findings.push(judge::not_done(&place.node, &why(client, namespace, pod).await)),
         }
     }
     findings.extend(judge::all(&places, &service, &asked));

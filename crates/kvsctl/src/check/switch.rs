@@ -168,7 +168,8 @@ fn waiting(whom: Waits) -> Finding {
         Waits::ForDaemon => CHECK.problem(
             "ovs-vswitchd waits for its flows (other_config:flow-restore-wait), and new connections do not pass",
             "k-vswitchd ends that when it has programmed them: if this is still so in some seconds, see that it runs and is ready \
-             (kubectl -n kube-system logs, its pod on this node)",
+             (kubectl -n kube-system logs, its pod on this node). By hand, which drops packets until it is: ovs-vsctl remove Open_vSwitch . \
+             other_config flow-restore-wait",
         ),
         Waits::ForOthers => CHECK.note(
             "other_config:flow-restore-wait is set, and not for k-vswitchd to end: ovs-vswitchd takes no packets after its next start",

@@ -38,6 +38,14 @@ pub(super) fn not_started(node: &str, why: &str) -> Finding {
     )
 }
 
+/// A node whose pod asks, and has not said what came of it.
+pub(super) fn not_done(node: &str, why: &str) -> Finding {
+    CHECK.problem(
+        format!("a pod on {node} has not said whom it reaches: {why}"),
+        "see that the image has this version of kvsctl, and that containers really run there (in a lab: --api kubernetes)",
+    )
+}
+
 /// All is well.
 pub(super) fn well(nodes: usize, service: &[IpAddr]) -> String {
     let families = if service.len() > 1 { ", in both families" } else { "" };
