@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -104,6 +104,32 @@ fn workloads_find_and_reach_each_other() {
     kube.kubectl(&["delete", "networkpolicy", "deny", "allow"]);
     kube.until("all to be allowed", || http(&other, first, "/hostname").is_ok());
     pods_check_each_other(&kube);
+}
+
+#[test]
+fn ipv6_is_enough() {
+    if !possible_for_real() {
+        return;
+    }
+    let kube = Kube::up(&["--nodes", "1", "--families", "ipv6"]);
+    kube.apply(&[web("web", 2), web("client", 1), service_of("web", "web", &json!({}))]);
+    for name in ["web", "client"] {
+        kube.rollout("default", &format!("deployment/{name}"));
+    }
+    let client = kube.ready("app=client").remove(0);
+    assert!(client.addresses.iter().all(IpAddr::is_ipv6) && client.addresses.len() == 1, "{client:?}");
+    for name in ["web:80", "web.default.svc.cluster.local:80", "kubernetes:443"] {
+        let connect = ["exec", &client.name, "--", "/agnhost", "connect", "--timeout=2s", name];
+        kube.until(name, || kube.run(&connect).status.success());
+    }
+    let deny = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"},
+        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]},
+    });
+    kube.apply(&[deny]);
+    let (from, to) = (kube.netns(&client), SocketAddr::new(cluster_ips(&kube, "web")[0], 80));
+    kube.until("the policy to deny", || http(&from, to, "/").is_err());
+    assert_eq!(kube.ready("app=web").len(), 2, "the kubelet's probes go on");
 }
 
 /// `kvsctl check --pods`, with the overlay as it is and cut.

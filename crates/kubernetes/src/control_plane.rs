@@ -61,7 +61,9 @@ pub fn api(plan: &Plan, programs: &Programs, authority: &Authority) -> Result<[I
 
     let mut addresses = plan.addresses.clone();
     // The API's own Service has the first address of each network of Services.
-    addresses.extend(plan.service_cidrs.iter().filter_map(|net| net.hosts().next()));
+    // IPv6 has no address that is its network's alone, so it is among the hosts; the API server leaves it out all the same.
+    addresses
+        .extend(plan.service_cidrs.iter().filter_map(|net| net.hosts().find(|host| *host != net.network())));
     addresses.push(IpAddr::from([127, 0, 0, 1]));
     let names = [
         "kubernetes",

@@ -119,7 +119,8 @@ pub fn service_cidrs(families: &Families) -> Vec<IpNet> {
 /// Address of the cluster's name server: the tenth of the preferred network of Services, as everywhere.
 #[must_use]
 pub fn name_server(families: &Families) -> Option<IpAddr> {
-    service_cidrs(families).first()?.hosts().nth(9)
+    let net = *service_cidrs(families).first()?;
+    net.hosts().filter(|host| *host != net.network()).nth(9)
 }
 
 /// The pod networks that node `index` gets, one per family.
@@ -145,6 +146,13 @@ mod tests {
     use super::*;
     use crate::spec::MAX_NODES;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_name_server_has_the_tenth_address_of_either_family() {
+        let of = |families: &str| name_server(&families.parse().unwrap()).map(|address| address.to_string());
+        assert_eq!(of("ipv4").as_deref(), Some("10.96.0.10"));
+        assert_eq!(of("ipv6").as_deref(), Some("fd00:10:96::a"));
+    }
 
     #[test]
     fn every_node_has_addresses_of_its_own_inside_the_networks() {
