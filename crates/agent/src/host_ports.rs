@@ -33,8 +33,9 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    /// Whether it is at a loopback address of IPv6. What is sent there cannot be sent on: the kernel would drop the answers.
-    fn leads_nowhere(&self) -> bool {
+    /// Whether it is at the loopback address of IPv6. Who sends to it has that address, too, unless told otherwise, and the
+    /// kernel takes no answers for it from another interface.
+    fn is_hard_to_reach(&self) -> bool {
         self.address.is_some_and(|address| address.is_ipv6() && address.is_loopback())
     }
 }
@@ -69,9 +70,9 @@ impl HostPorts {
         {
             return;
         }
-        if pod.host_ports.iter().any(HostPort::leads_nowhere) {
+        if pod.host_ports.iter().any(HostPort::is_hard_to_reach) {
             let pod = format_args!("{}/{}", pod.pod.namespace, pod.pod.name);
-            warn!(%pod, "a hostPort at ::1 leads nowhere, since Linux sends nothing on from there: use hostIP 127.0.0.1");
+            warn!(%pod, "a hostPort at ::1 answers processes that send from another address of the node only: use hostIP 127.0.0.1");
         }
         let services = known.map(|known| known.services.clone()).unwrap_or_default();
         let (addresses, ports) = (pod.facts.addresses.clone(), pod.host_ports.clone());
@@ -100,7 +101,7 @@ impl Pod {
     /// Makes Services of it, and takes away those that it no longer is.
     fn apply(&mut self, reference: &PodRef, node: &[IpAddr], balancing: &mut Balancing) {
         let mut wanted = BTreeMap::<Option<IpAddr>, Vec<&HostPort>>::new();
-        for port in self.ports.iter().filter(|port| !port.leads_nowhere()) {
+        for port in &self.ports {
             // The API's way to say "any".
             let address = port.address.filter(|address| !address.is_unspecified());
             wanted.entry(address).or_default().push(port);
@@ -226,8 +227,8 @@ mod tests {
             ]),
             &mut balancing,
         );
-        assert_eq!(services(&ports), ["a/pod:x", "a/pod:x@127.0.0.1", "a/pod:x@192.0.2.1"]);
-        assert_eq!((balancing.served(), balancing.problems()), (3, 0));
+        assert_eq!(services(&ports), ["a/pod:x", "a/pod:x@127.0.0.1", "a/pod:x@192.0.2.1", "a/pod:x@::1"]);
+        assert_eq!((balancing.served(), balancing.problems()), (4, 0));
         // It cannot change in a pod's life, but the name may be another pod's.
         ports.pod(&of(&[(None, 1)]), &mut balancing);
         assert_eq!((services(&ports), balancing.served()), (vec!["a/pod:x".to_owned()], 1));

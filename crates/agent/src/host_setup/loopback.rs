@@ -1,4 +1,4 @@
-//! Host ports at the node's loopback addresses (127.0.0.0/8).
+//! Host ports at the node's loopback addresses (127.0.0.0/8, ::1).
 //!
 //! Their elements are among those of load balancers' and external addresses, and so the node's own processes are sent to the bridge
 //! ([`super::services`]). Three things are needed besides. The kernel must route packets by the bridge's interface that come from loopback
@@ -7,7 +7,10 @@
 //! by the bridge to what listens at loopback addresses. That last one is also the bridge's part (see table route in `docs/pipeline.md`),
 //! for when somebody empties the host's ruleset.
 //!
-//! IPv6 has nothing of the kind: the kernel drops what returns to `::1`.
+//! Of IPv6 the kernel takes nothing for `::1` from an interface, whatever it is told. So nobody else comes in; and host ports
+//! answer who sends to `::1` from another address of the node, while who sends from `::1` gets to what listens there.
+
+use std::net::Ipv6Addr;
 
 use datapath::topology::LOOPBACK_IPV4;
 use host::sysctl::Sysctls;
@@ -37,6 +40,12 @@ pub(super) fn not_from_outside(chain: &str) -> Value {
         &[is_loopback("daddr"), json!({ "return": null })],
         "host ports at loopback addresses are for this machine alone",
     )
+}
+
+/// Leaves alone what the node's own processes send from `::1`: it has to be to `::1`, and the answers would be lost.
+pub(super) fn not_from_ipv6(chain: &str) -> Value {
+    let from = matches(payload("ip6", "saddr"), "==", Ipv6Addr::LOCALHOST.to_string());
+    rule(chain, &[from, json!({ "return": null })], "no answers come back to ::1")
 }
 
 /// Gives what the node's own processes send from loopback addresses to the bridge the node's address there.

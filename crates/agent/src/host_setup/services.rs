@@ -47,6 +47,7 @@ pub(super) fn commands(bridge: &str, families: &[Family], services: &Services) -
             "Services of the node's own processes",
         ),
         rule(FROM_OUTSIDE, std::slice::from_ref(&jump), "Services for the outside"),
+        loopback::not_from_ipv6(FROM_HERE),
         rule(FROM_HERE, &[jump], "Services for the node's own processes"),
     ]);
     // An external address may be the node's own.

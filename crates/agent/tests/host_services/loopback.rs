@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::published;
 use host::sysctl;
 
-use crate::world::{Bridge, FAMILIES, IPV4, Server, World, failure, ip, run};
+use crate::world::{Bridge, FAMILIES, IPV4, IPV6, Server, World, failure, ip, run};
 use crate::{EXTERNAL, NODE_PORT, PROTOCOLS, on, published as publish, set_up};
 
 const LOOPBACK: &str = "127.0.0.1";
@@ -43,6 +43,24 @@ fn the_nodes_own_processes_reach_them_from_any_of_its_addresses() {
     // Node ports are another matter.
     let loopback = failure(&world.node, PROTOCOLS[0], "127.0.0.2", NODE_PORT);
     assert_eq!(loopback, std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn of_ipv6_they_answer_who_has_another_address() {
+    let Some(world) = World::new(Bridge::Answers) else { return };
+    let ipv6 = "::1";
+    set_up(&world, &publish(&[ipv6]));
+    for protocol in PROTOCOLS {
+        let server = Server::new(&world.bridge, protocol, IPV6.node_port, EXTERNAL.1);
+        for source in [IPV6.node, IPV6.second, IPV6.gateway] {
+            assert_eq!(server.hears_from(&world.node, source, ipv6, EXTERNAL.0), (ip(source), ip(source)));
+        }
+        // Others get to what listens there.
+        let own = Server::new(&world.node, protocol, ipv6, EXTERNAL.0);
+        assert_eq!(own.hears(&world.node, ipv6, EXTERNAL.0), (ip(ipv6), ip(ipv6)));
+    }
+    let refused = failure(&world.node, PROTOCOLS[0], ipv6, EXTERNAL.0);
+    assert_eq!(refused, std::io::ErrorKind::ConnectionRefused);
 }
 
 #[test]

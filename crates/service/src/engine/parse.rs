@@ -43,11 +43,11 @@ pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
     Ok(address)
 }
 
-/// As [`address()`], or one of a node's own that no packet between nodes can have: a loopback address of IPv4. The host
-/// can send on what its processes send there. Of IPv6 it cannot.
+/// As [`address()`], or one of a node's own that no packet between nodes can have: a loopback address. The host can send on
+/// what its processes send there.
 pub(crate) fn address_of_node(text: &str) -> Result<IpAddr, String> {
     match text.parse() {
-        Ok(IpAddr::V4(loopback)) if loopback.is_loopback() => Ok(loopback.into()),
+        Ok(loopback) if IpAddr::is_loopback(&loopback) => Ok(loopback),
         _ => address(text),
     }
 }
