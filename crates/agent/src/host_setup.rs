@@ -40,6 +40,8 @@ pub struct HostPlan {
     pub bridge: String,
     /// What nodes wrap pods' packets in.
     pub overlay: OverlayType,
+    /// The node's end of these tunnels.
+    pub overlay_ip: IpAddr,
     /// For each family: the cluster's pod CIDR, the node's, and the node's address in it.
     pub families: Vec<Family>,
     /// What the host does for Services of which the bridge is the proxy; `None`: the bridge is not.
@@ -82,7 +84,13 @@ impl HostPlan {
                 Some(Family { cluster, pods, gateway: gateway(pods)?, service_cidr: of_family(pods) })
             })
             .collect();
-        Self { bridge: bridge.to_owned(), overlay: config.overlay_type, families, services }
+        Self {
+            bridge: bridge.to_owned(),
+            overlay: config.overlay_type,
+            overlay_ip: config.overlay_ip,
+            families,
+            services,
+        }
     }
 }
 

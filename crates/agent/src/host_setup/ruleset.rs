@@ -1,6 +1,7 @@
 //! The nftables table: masquerading for what pods send to the outside, and nothing from a pod's veth to the host's stack
 //! but by the bridge. (On the userspace datapath the kernel sees a copy of what pods send.) And no tunnels of pods:
-//! masqueraded, they would come to another node from this one's address, and could carry any pod's packets.
+//! masqueraded, they would come to another node from this one's address, and could carry any pod's packets. The node's own
+//! tunnels are not tracked: the connections within are, by the bridge.
 //!
 //! What it has for Services is in [`super::services`].
 
@@ -21,17 +22,30 @@ const GRE_PROTOCOL: u8 = 47;
 
 /// The whole table, in place of the rules that were there. Elements of sets and maps stay, while these are wanted.
 pub(super) fn ruleset(plan: &HostPlan) -> Value {
+    let protocol = if plan.overlay_ip.is_ipv4() { "ip" } else { "ip6" };
+    let own = |field| matches(payload(protocol, field), "==", plan.overlay_ip.to_string());
     let mut commands = vec![
         table("add"),
         table("flush"),
         // Priorities: raw, filter, and source NAT (nft(8), "Standard priority names"). Fragments are whole by then.
         base_chain("pod-ports", "filter", "prerouting", -300),
+        base_chain("own-tunnels", "filter", "output", -300),
         base_chain("pod-tunnels", "filter", "forward", 0),
         base_chain("masquerade", "nat", "postrouting", 100),
         rule(
             "pod-ports",
             &[matches(meta("iifname"), "==", POD_PORTS), json!({ "drop": null })],
             "pods reach the host by the bridge only",
+        ),
+        rule(
+            "pod-ports",
+            &[encapsulated(plan.overlay), own("daddr"), json!({ "notrack": null })],
+            "tunnels are no connections",
+        ),
+        rule(
+            "own-tunnels",
+            &[encapsulated(plan.overlay), own("saddr"), json!({ "notrack": null })],
+            "tunnels are no connections",
         ),
         rule(
             "pod-tunnels",
@@ -104,6 +118,7 @@ mod tests {
         HostPlan {
             bridge: "k-vswitch0".into(),
             overlay: OverlayType::Vxlan,
+            overlay_ip: "192.0.2.1".parse().unwrap(),
             families: vec![
                 Family {
                     cluster: "10.0.0.0/16".parse().unwrap(),
@@ -135,6 +150,7 @@ mod tests {
             "{vxlan}"
         );
         assert!(vxlan.contains("4789") && vxlan.contains("\"forward\""), "{vxlan}");
+        assert_eq!((vxlan.matches("notrack").count(), vxlan.matches("192.0.2.1").count()), (2, 2), "{vxlan}");
         let gre = text(&HostPlan { overlay: OverlayType::Gre, ..plan() });
         assert!(gre.contains("l4proto") && gre.contains("47") && !gre.contains("4789"), "{gre}");
     }

@@ -10,6 +10,7 @@
 )]
 
 mod loopback;
+mod tunnels;
 mod world;
 
 use std::io::ErrorKind;
