@@ -55,6 +55,15 @@ impl OpenVSwitch {
         let db = format!("--db=unix:{}", self.folder.path().join("db.sock").display());
         run(Command::new("ovs-vsctl").args([&db, "--timeout=20"]).args(arguments))
     }
+
+    /// Runs `ovs-ofctl` on a bridge; `command` comes before the bridge, the arguments after it.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn ofctl(&self, command: &str, bridge: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let socket = format!("unix:{}", self.folder.path().join(format!("{bridge}.mgmt")).display());
+        run(Command::new("ovs-ofctl").args([command, &socket]).args(arguments))
+    }
 }
 
 impl Drop for OpenVSwitch {

@@ -29,6 +29,8 @@ pub(crate) const OURS: &str = "k-vswitch";
 pub(crate) const LOADED: &str = "k-vswitch, 1,000 policies and Services";
 /// Open vSwitch that forwards by MAC addresses, which ratios are to.
 pub(crate) const NORMAL: &str = "OVS, one NORMAL flow";
+/// The same that tracks connections, which is the least that policies and Services take.
+pub(crate) const TRACKED: &str = "OVS, NORMAL behind conntrack";
 /// What people have without Open vSwitch.
 pub(crate) const BRIDGE: &str = "Linux bridge, kube-proxy's rules";
 

@@ -120,7 +120,8 @@ fn contenders(
         interrupt.check()?;
     }
     let others = [
-        (contender::NORMAL, normal::contender(overlay, conditions)),
+        (contender::NORMAL, normal::contender(overlay, conditions, false)),
+        (contender::TRACKED, normal::contender(overlay, conditions, true)),
         (contender::BRIDGE, linux::contender(overlay, conditions)),
     ];
     for (name, other) in others {

@@ -3,7 +3,7 @@
 use bench::{Report, Table, Target};
 use serde::Serialize;
 
-use crate::contender::{BRIDGE, LOADED, NORMAL, OURS};
+use crate::contender::{BRIDGE, LOADED, NORMAL, OURS, TRACKED};
 use crate::load::Measure;
 use crate::rounds::Figures;
 
@@ -53,8 +53,14 @@ pub(crate) fn tell(report: &mut Report, all: &[Figures]) {
     for figures in all {
         let what = format!("{}: {}", figures.path.name(), figures.measure.name());
         let rounds = figures.of.first().map_or(0, |(_, values)| values.len());
-        let mut table =
-            Table::new([what.as_str(), "median", "of NORMAL", "half of the rounds", "of the first"]);
+        let mut table = Table::new([
+            what.as_str(),
+            "median",
+            "of NORMAL",
+            "half of the rounds",
+            "of tracked NORMAL",
+            "of the first",
+        ]);
         let values = |name: &str| {
             let found = figures.of.iter().find(|(key, _)| *key == name);
             found.map(|(_, values)| values.as_slice()).unwrap_or_default()
@@ -62,6 +68,7 @@ pub(crate) fn tell(report: &mut Report, all: &[Figures]) {
         let ratio = |name: &str, to: &str| Ratio::of(figures.measure, values(name), values(to));
         for (name, values) in &figures.of {
             let of_normal = ratio(name, NORMAL).filter(|_| *name != NORMAL);
+            let of_tracked = ratio(name, TRACKED).filter(|_| *name == OURS || *name == LOADED);
             let of_ours = ratio(name, OURS).filter(|_| *name == LOADED || *name == BRIDGE);
             let show =
                 |ratio: Option<Ratio>| ratio.map_or(String::new(), |ratio| format!("{:.3}", ratio.median));
@@ -72,11 +79,14 @@ pub(crate) fn tell(report: &mut Report, all: &[Figures]) {
                 format!("{:.digits$}", median(&sorted(values.clone())).unwrap_or_default()),
                 show(of_normal),
                 spread.unwrap_or_default(),
+                show(of_tracked),
                 show(of_ours),
             ]);
             report.figures(&format!("{what}: {name}"), values);
-            if let Some(ratio) = of_normal {
-                report.ratios(&format!("{what}: {name} of {NORMAL}"), &ratio);
+            for (other, ratio) in [(NORMAL, of_normal), (TRACKED, of_tracked)] {
+                if let Some(ratio) = ratio {
+                    report.ratios(&format!("{what}: {name} of {other}"), &ratio);
+                }
             }
         }
         println!("\n{table}");
