@@ -8,6 +8,7 @@ use policy::rules::Protocol;
 use policy_oracle::{End, Traffic};
 use serde_json::Value;
 
+use crate::patience;
 use crate::stage::{Stage, name};
 
 /// What each pair of ends tries: as little as tells policies apart, and all that is served.
@@ -154,7 +155,7 @@ impl Stage {
             if wrong.is_empty() {
                 break;
             }
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > patience(PATIENCE) {
                 let cure =
                     if self.is_stale(probes) { " (and not without the datapath's old flows)" } else { "" };
                 return Err(self.explain(&format!("{what}, in the end{cure}"), &wrong));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::{Node, Sandboxes, bin_dir, real};
+use crate::{Node, Sandboxes, bin_dir, patience, real};
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
@@ -126,9 +126,9 @@ impl Lab {
 
     /// Waits for something to become true; shows the ends of all logs when it does not.
     pub fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
-        let (begin, patience) = (Instant::now(), real::patience(self.is_real()));
+        let (begin, longest) = (Instant::now(), real::patience(self.is_real()));
         while !done() {
-            assert!(begin.elapsed() < patience, "waited in vain for {what}\n{}", self.tails());
+            assert!(begin.elapsed() < longest, "waited in vain for {what}\n{}", self.tails());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -165,7 +165,9 @@ impl Lab {
 
     /// Asserts that a place reaches another on TCP port 80 in all families.
     pub fn reaches(&self, from: &str, to: &str) {
-        let results = self.json(&["probe", "--from", from, "--to", to, "--probe", "TCP/80"]);
+        let timeout = format!("{}s", patience(Duration::from_secs(1)).as_secs());
+        let results =
+            self.json(&["probe", "--from", from, "--to", to, "--probe", "TCP/80", "--timeout", &timeout]);
         let connected = results.as_array().unwrap().iter().all(|result| result["result"] == "connected");
         assert!(connected, "{results}\n{}", self.tails());
     }

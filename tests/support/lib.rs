@@ -11,6 +11,7 @@
 //! * [`service`] makes Services and asks who answers for them; [`sctp`] asks in SCTP.
 //! * [`megaflow`] reads what the datapath has made of the flows.
 //! * [`stage`] is a lab that the policy oracle knows too, and compares with it.
+//! * [`patience`] is how long all this may take where the tests are.
 //! * [`frame`] makes packets that no kernel would send; [`Capture`] and [`send`] are raw sockets.
 //!
 //! Nothing here looks into a program of the project: what is asked, an operator could ask.
@@ -25,6 +26,7 @@ mod lab;
 pub mod megaflow;
 mod node;
 mod packet;
+mod patience;
 mod pods;
 mod possible;
 pub mod real;
@@ -38,6 +40,7 @@ pub use api::{Api, gate};
 pub use lab::{Lab, kill, until};
 pub use node::{Node, Port};
 pub use packet::{Capture, send};
+pub use patience::patience;
 pub use pods::{IMAGE, pod, pods};
 pub use possible::{bin_dir, possible};
 pub use sandboxes::Sandboxes;

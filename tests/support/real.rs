@@ -45,8 +45,8 @@ pub fn simulated(why: &str) -> bool {
 }
 
 /// How long anything may take that is waited for: two processors carry a whole cluster, and its programs are not in a hurry.
-pub(crate) const fn patience(real: bool) -> Duration {
-    Duration::from_secs(if real { 240 } else { 60 })
+pub(crate) fn patience(real: bool) -> Duration {
+    crate::patience(Duration::from_secs(if real { 240 } else { 60 }))
 }
 
 /// Why there cannot be a real Kubernetes.

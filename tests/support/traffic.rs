@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use host::Netns;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::patience;
+
 /// How long a stream may stand still. Retransmissions back off to several seconds within an outage.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
@@ -108,7 +110,8 @@ impl Stream {
     /// Starts one to a listener, whose address is another to its clients.
     #[must_use]
     pub fn to(from: &Netns, listener: &TcpListener, to: SocketAddr) -> Self {
-        let sending = from.run(|| TcpStream::connect_timeout(&to, Duration::from_secs(5))).unwrap().unwrap();
+        let sending =
+            from.run(|| TcpStream::connect_timeout(&to, patience(Duration::from_secs(5)))).unwrap().unwrap();
         let (receiving, _) = listener.accept().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -153,7 +156,7 @@ impl Drop for Stream {
 }
 
 fn send_numbers(mut stream: TcpStream, stop: &AtomicBool) -> u64 {
-    stream.set_write_timeout(Some(STANDSTILL)).unwrap();
+    stream.set_write_timeout(Some(patience(STANDSTILL))).unwrap();
     let mut next = 0;
     while !stop.load(Ordering::Relaxed) {
         let segment: Vec<u8> = (next..next + WORDS).flat_map(u64::to_be_bytes).collect();
@@ -165,7 +168,7 @@ fn send_numbers(mut stream: TcpStream, stop: &AtomicBool) -> u64 {
 }
 
 fn receive_numbers(mut stream: TcpStream, arrived: &AtomicU64) -> (u64, Duration) {
-    stream.set_read_timeout(Some(STANDSTILL)).unwrap();
+    stream.set_read_timeout(Some(patience(STANDSTILL))).unwrap();
     let (mut next, mut last, mut pause) = (0_u64, Instant::now(), Duration::ZERO);
     let mut word = [0; 8];
     let mut reader = std::io::BufReader::new(&mut stream);

@@ -14,7 +14,7 @@
 //! - A real Kubernetes instead of all that: [`real`]. Its pods run containers; where those do nothing, [`serve`] opens their ports all the same.
 //! - What pods run: [`serve`]. Asking them: [`probe`], with [`sctp`] for kernels without SCTP sockets.
 //! - Holding it together: [`supervisor`], one process per lab. Using it: [`client`] and [`protocol`], [`manifest`].
-//!   Removing it: [`sweep`].
+//!   Removing it: [`sweep`]. How long all this may take: [`patience`].
 //!
 //! A pod's way: [`manifest`] or `kubectl` write it to the API; [`cluster::scheduler`] gives it to a node; [`kubelet`] makes
 //! a namespace and has [`runtime`] execute the plugin that the node's daemon installed; [`serve`] opens its ports; a
@@ -34,6 +34,7 @@ pub mod kubelet;
 pub mod layout;
 pub mod manifest;
 pub mod netns;
+pub mod patience;
 pub mod plan;
 pub mod probe;
 pub mod program;

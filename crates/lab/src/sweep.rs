@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::layout::{LABS_DIR, Layout, NETNS_DIR};
+use crate::patience::patience;
 use crate::real::cgroup;
 use crate::spec::LabName;
 
@@ -152,7 +153,7 @@ pub fn sweep(layout: &Layout) -> Result<Swept, SweepError> {
     if let Some(pid) = supervisor(layout)? {
         signal(pid, Signal::TERM);
         let begin = Instant::now();
-        while supervisor(layout)?.is_some() && begin.elapsed() < PATIENCE {
+        while supervisor(layout)?.is_some() && begin.elapsed() < patience(PATIENCE) {
             std::thread::sleep(Duration::from_millis(20));
         }
         if supervisor(layout)? == Some(pid) {

@@ -15,6 +15,7 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::layout::NodeLayout;
+use crate::patience::patience;
 use crate::plan::{self, Ends};
 use crate::probe::{Attempt, Outcome, Probe, Protocol, run};
 use crate::program::{Program, ProgramError, ProgramSpec, ProgramState, Site};
@@ -61,7 +62,7 @@ pub enum SwitchError {
         log: PathBuf,
     },
     /// It did not come up.
-    #[error("{what} did not come up in {} s; see {log}", PATIENCE.as_secs())]
+    #[error("{what} did not come up in {} s; see {log}", patience(PATIENCE).as_secs())]
     Late {
         /// What was waited for.
         what: &'static str,
@@ -155,7 +156,7 @@ impl Switch {
         };
         let attempts = plan::GATEWAY.both().map(ask);
         let begin = tokio::time::Instant::now();
-        while begin.elapsed() < GATEWAY_PATIENCE {
+        while begin.elapsed() < patience(GATEWAY_PATIENCE) {
             if run(&attempts).await.iter().all(|verdict| verdict.outcome == Outcome::Connected) {
                 return;
             }
@@ -207,7 +208,7 @@ impl Switch {
             }
         };
         let log = self.layout.log("ovsdb-server");
-        tokio::time::timeout(PATIENCE, up)
+        tokio::time::timeout(patience(PATIENCE), up)
             .await
             .map_err(|_| SwitchError::Late { what: "ovsdb-server's socket", log })
     }
@@ -215,7 +216,7 @@ impl Switch {
     async fn vsctl(&self, args: &[&str]) -> Result<(), SwitchError> {
         let mut all: Vec<OsString> = vec![
             format!("--db=unix:{}", self.layout.ovsdb_socket().display()).into(),
-            format!("--timeout={}", PATIENCE.as_secs()).into(),
+            format!("--timeout={}", patience(PATIENCE).as_secs()).into(),
         ];
         all.extend(args.iter().map(OsString::from));
         self.tool("ovs-vsctl", &all).await
@@ -267,7 +268,7 @@ async fn keep_addresses(
             let set = move || topology::set_addresses(&Netns::open(netns)?, PHYSICAL_BRIDGE, underlay, true);
             match blocking(set).await {
                 Ok(()) => break,
-                Err(error) if begin.elapsed() > PATIENCE => {
+                Err(error) if begin.elapsed() > patience(PATIENCE) => {
                     tracing::warn!(%error, "the underlay addresses are not back");
                     break;
                 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ::lab::layout::Layout;
 use ::lab::manifest::Object;
+use ::lab::patience::patience;
 use ::lab::probe::{Outcome, Probe, ProbeResult, Protocol};
 use ::lab::protocol::{Ask, MatrixTargets, Request};
 use ::lab::spec::{ApiSource, Datapath, Families, Overlay, OvsSite};
@@ -142,7 +143,7 @@ fn all_connected(common: &Common, request: &Request) -> anyhow::Result<usize> {
         let found = results(common, request)?;
         let failed: Vec<&ProbeResult> =
             found.iter().filter(|result| result.result != Outcome::Connected).collect();
-        if !failed.is_empty() && begin.elapsed() < PROBES_PATIENCE {
+        if !failed.is_empty() && begin.elapsed() < patience(PROBES_PATIENCE) {
             std::thread::sleep(Duration::from_millis(200));
             continue;
         }
@@ -186,9 +187,9 @@ fn wait_for_pods(common: &Common, count: usize) -> anyhow::Result<()> {
             return Ok(());
         }
         ensure!(
-            begin.elapsed() < PODS_PATIENCE,
+            begin.elapsed() < patience(PODS_PATIENCE),
             "{running} of {count} pods run after {} s",
-            PODS_PATIENCE.as_secs()
+            patience(PODS_PATIENCE).as_secs()
         );
         std::thread::sleep(Duration::from_millis(50));
     }

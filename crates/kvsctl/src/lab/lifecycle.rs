@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ::lab::client::{ClientError, request};
 use ::lab::layout::Layout;
+use ::lab::patience::patience;
 use ::lab::program::ProgramState;
 use ::lab::protocol::{LabStatus, ProgramStatus, Reply, Request, Stage};
 use ::lab::spec::LabSpec;
@@ -140,7 +141,11 @@ fn start_supervisor(layout: &Layout, spec: &LabSpec) -> anyhow::Result<Child> {
         if let Some(status) = child.try_wait()? {
             bail!("the supervisor ended at once ({status}): see {}", log.display());
         }
-        ensure!(begin.elapsed() < PATIENCE, "the supervisor did not come up: see {}", log.display());
+        ensure!(
+            begin.elapsed() < patience(PATIENCE),
+            "the supervisor did not come up: see {}",
+            log.display()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(child)
@@ -207,7 +212,7 @@ pub(super) fn take_down(common: &Common) -> anyhow::Result<Option<Swept>> {
             Err(error) => eprintln!("{} {error}", yellow("note:")),
         }
         let begin = Instant::now();
-        while lives(pid) && begin.elapsed() < 3 * PATIENCE {
+        while lives(pid) && begin.elapsed() < patience(3 * PATIENCE) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -14,6 +14,7 @@ use tokio::process::Command;
 
 use super::{ConfigError, NetworkConfig};
 use crate::netns::{self, EnterError};
+use crate::patience::patience;
 
 /// How long a plugin may take. containerd waits for minutes; here a hanging plugin should show.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,7 +40,7 @@ pub enum CniError {
         source: io::Error,
     },
     /// The plugin did not end.
-    #[error("the plugin {plugin} did not end its {command} in {} s", PATIENCE.as_secs())]
+    #[error("the plugin {plugin} did not end its {command} in {} s", patience(PATIENCE).as_secs())]
     Hangs {
         /// The plugin's type.
         plugin: String,
@@ -205,7 +206,7 @@ impl Runtime {
             // A plugin that ends without reading says why in its answer.
             let _ = stdin.write_all(request.to_string().as_bytes()).await;
         }
-        let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        let output = tokio::time::timeout(patience(PATIENCE), child.wait_with_output())
             .await
             .map_err(|_| CniError::Hangs { plugin: name.clone(), command })?
             .map_err(executing)?;

@@ -21,6 +21,7 @@ use crate::cluster::{self, Mirrors};
 use crate::kubelet::{self, Kubelet, Registry};
 use crate::layout::{Layout, Place};
 use crate::manifest;
+use crate::patience::patience;
 use crate::plan;
 use crate::program::Program;
 use crate::protocol::{Action, Stage};
@@ -53,7 +54,7 @@ enum UpError {
     Outside(#[from] ServeError),
     #[error("{0}")]
     Program(String),
-    #[error("the nodes did not become ready in {patience} s: {0}", patience = PATIENCE.as_secs())]
+    #[error("the nodes did not become ready in {patience} s: {0}", patience = patience(PATIENCE).as_secs())]
     NotReady(String),
     #[error(transparent)]
     Real(#[from] RealError),
@@ -221,7 +222,7 @@ async fn wait_until_ready(shared: &Shared, cluster: &Cluster, mirrors: &Mirrors)
             }
         }
     };
-    if tokio::time::timeout(PATIENCE, all_ready).await.is_ok() {
+    if tokio::time::timeout(patience(PATIENCE), all_ready).await.is_ok() {
         return Ok(());
     }
     let place = Place::ControlPlane;
