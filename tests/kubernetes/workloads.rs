@@ -112,7 +112,11 @@ fn ipv6_is_enough() {
         return;
     }
     let kube = Kube::up(&["--nodes", "1", "--families", "ipv6"]);
-    kube.apply(&[web("web", 2), web("client", 1), service_of("web", "web", &json!({}))]);
+    kube.apply(&[
+        web("web", 2),
+        web("client", 1),
+        service_of("web", "web", &json!({"ipFamilyPolicy": "SingleStack"})),
+    ]);
     for name in ["web", "client"] {
         kube.rollout("default", &format!("deployment/{name}"));
     }
@@ -127,8 +131,10 @@ fn ipv6_is_enough() {
         "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]},
     });
     kube.apply(&[deny]);
-    let (from, to) = (kube.netns(&client), SocketAddr::new(cluster_ips(&kube, "web")[0], 80));
-    kube.until("the policy to deny", || http(&from, to, "/").is_err());
+    let connect = ["exec", &client.name, "--", "/agnhost", "connect", "--timeout=2s", "web:80"];
+    kube.until("the policy to deny", || {
+        String::from_utf8_lossy(&kube.run(&connect).stderr).contains("TIMEOUT")
+    });
     assert_eq!(kube.ready("app=web").len(), 2, "the kubelet's probes go on");
 }
 
