@@ -41,6 +41,13 @@ impl Plan {
     }
 }
 
+/// An address of a network of Services, counted from 1 as the API server does: its own is the first, and never that of the network,
+/// which is a host's in IPv6.
+#[must_use]
+pub fn service_address(net: IpNet, number: usize) -> Option<IpAddr> {
+    net.hosts().filter(|host| *host != net.network()).nth(number.checked_sub(1)?)
+}
+
 /// Etcd and the API, in the order of starting: the API takes its time to answer.
 ///
 /// # Errors
@@ -61,9 +68,7 @@ pub fn api(plan: &Plan, programs: &Programs, authority: &Authority) -> Result<[I
 
     let mut addresses = plan.addresses.clone();
     // The API's own Service has the first address of each network of Services.
-    // IPv6 has no address that is its network's alone, so it is among the hosts; the API server leaves it out all the same.
-    addresses
-        .extend(plan.service_cidrs.iter().filter_map(|net| net.hosts().find(|host| *host != net.network())));
+    addresses.extend(plan.service_cidrs.iter().filter_map(|net| service_address(*net, 1)));
     addresses.push(IpAddr::from([127, 0, 0, 1]));
     let names = [
         "kubernetes",

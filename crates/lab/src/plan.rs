@@ -119,8 +119,7 @@ pub fn service_cidrs(families: &Families) -> Vec<IpNet> {
 /// Address of the cluster's name server: the tenth of the preferred network of Services, as everywhere.
 #[must_use]
 pub fn name_server(families: &Families) -> Option<IpAddr> {
-    let net = *service_cidrs(families).first()?;
-    net.hosts().filter(|host| *host != net.network()).nth(9)
+    kubernetes::control_plane::service_address(*service_cidrs(families).first()?, 10)
 }
 
 /// The pod networks that node `index` gets, one per family.
