@@ -125,6 +125,7 @@ struct Up {
 /// Runs a command.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let common = arguments.common;
+    ::lab::patience::check().map_err(anyhow::Error::msg)?;
     match arguments.command {
         Command::Up(up) => lifecycle::up(&common, &up)?,
         Command::Down => lifecycle::down(&common)?,
