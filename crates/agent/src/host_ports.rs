@@ -72,7 +72,7 @@ impl HostPorts {
         }
         if pod.host_ports.iter().any(HostPort::is_hard_to_reach) {
             let pod = format_args!("{}/{}", pod.pod.namespace, pod.pod.name);
-            warn!(%pod, "a hostPort at ::1 answers processes that send from another address of the node only: use hostIP 127.0.0.1");
+            warn!(%pod, "a hostPort at ::1 answers only who sends from another of the node's addresses, since Linux takes no answers for ::1: one at 127.0.0.1 answers all its processes");
         }
         let services = known.map(|known| known.services.clone()).unwrap_or_default();
         let (addresses, ports) = (pod.facts.addresses.clone(), pod.host_ports.clone());
