@@ -106,8 +106,12 @@ pub fn ask(from: &Netns, protocol: Protocol, to: SocketAddr) -> Answer {
 }
 
 fn refused(error: &std::io::Error) -> bool {
-    // ICMPv6 says "administratively prohibited" by EACCES.
-    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::PermissionDenied)
+    // ICMPv6 says "administratively prohibited" by EACCES. Who listens no more resets what it has not accepted yet, and whether
+    // that is known while connecting or only when reading is chance.
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::PermissionDenied
+    )
 }
 
 fn ask_tcp(to: SocketAddr) -> Answer {
@@ -118,7 +122,7 @@ fn ask_tcp(to: SocketAddr) -> Answer {
                 let mut line = String::new();
                 return match BufReader::new(stream).read_line(&mut line) {
                     Ok(_) => Answer::read(&line),
-                    Err(error) if error.kind() == ErrorKind::ConnectionReset => Answer::Refused,
+                    Err(error) if refused(&error) => Answer::Refused,
                     Err(_) => Answer::Dropped,
                 };
             }
