@@ -138,6 +138,12 @@ fn programs_that_do_not_run_are_named() {
         has(&findings, "node-1", "problem", "daemon", &["is k-vswitchd running?", "get pods"]),
         "{findings:#?}"
     );
+    node.exec(&["nft", "flush ruleset"]);
+    let findings = lab.check();
+    assert!(
+        has(&findings, "node-1", "problem", "firewall", &["no table inet k-vswitch", "nftables.service"]),
+        "{findings:#?}"
+    );
     node.control("start", "agent");
     until_well(&lab);
 

@@ -232,7 +232,8 @@ fn neither_pods_nor_nodes_nor_neighbours_reach_what_listens_at_loopback() {
         packets(outside_address).chain(packets(loopback)).for_each(|packet| neighbour(&packet));
     });
 
-    // Nor when somebody has emptied the host's ruleset, until the next audit.
+    // Nor when somebody has emptied the host's ruleset, and no daemon restores it.
+    node.control("stop", "agent");
     node.exec(&["nft", "flush", "ruleset"]);
     silent("a pod, without a ruleset", &to_loopback);
     silent("another node, without a ruleset", &by_tunnel);

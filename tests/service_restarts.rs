@@ -145,10 +145,9 @@ fn state(node: &Node<'_>) -> (BTreeSet<String>, BTreeSet<String>) {
     (flows.collect(), groups.collect())
 }
 
-fn changes(node: &Node<'_>) -> String {
-    let metrics = node.metrics();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("kvswitchd_flow_changes_total "));
-    line.unwrap_or_else(|| panic!("{metrics}")).to_owned()
+fn counted<'a>(metrics: &'a str, what: &str) -> &'a str {
+    let of = |line: &'a str| line.strip_prefix("kvswitchd_")?.strip_prefix(what)?.strip_prefix("_total ");
+    metrics.lines().find_map(of).unwrap_or_else(|| panic!("{metrics}"))
 }
 
 #[test]
@@ -169,7 +168,7 @@ fn services_go_on_without_the_daemon_and_without_the_api() {
         }
     });
     for node in &nodes {
-        assert_eq!(changes(node), "0", "{}", place.lab.tails());
+        assert_eq!(counted(&node.metrics(), "flow_changes"), "0", "{}", place.lab.tails());
     }
     assert_eq!(nodes.each_ref().map(state), before);
     place.works();
@@ -232,5 +231,31 @@ fn services_are_there_again_after_the_switch_and_the_node_restart() {
         place.works();
         let none = place.api.cluster_ips("none");
         assert!(ask_all(&place.client, &none, 80).all("refused"), "after {what}");
+    }
+}
+
+/// The host's rules, and the elements of their sets, whose order says nothing.
+fn rules(node: &Node<'_>) -> Vec<String> {
+    let said = node.exec(&["nft", "list", "ruleset"]);
+    let mut words: Vec<_> = said.split([' ', ',', '\n', '\t']).map(str::to_owned).collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn the_hosts_rules_are_there_again_after_somebody_deletes_them() {
+    if !possible() {
+        return;
+    }
+    let place = Place::up();
+    let node = place.lab.node(1);
+    let before = rules(&node);
+    for (count, command) in [("1", "flush ruleset"), ("2", "delete table inet k-vswitch")] {
+        node.exec(&["nft", command]);
+        // Audits find it too, but do not count it.
+        place.lab.until("the rules to be there", || {
+            counted(&node.metrics(), "nftables_restorations") == count && rules(&node) == before
+        });
+        place.works();
     }
 }

@@ -12,6 +12,7 @@ mod program;
 mod publish;
 mod restore;
 mod settle;
+mod table;
 mod tasks;
 mod warmth;
 
@@ -249,7 +250,7 @@ pub async fn run(
         trouble: None,
         reports,
     };
-    let result = daemon.serve(view_events, switch_events, requests).await;
+    let result = daemon.serve(view_events, switch_events, table::watch(), requests).await;
     for task in background {
         task.abort();
     }
@@ -261,6 +262,7 @@ impl Daemon {
         mut self,
         mut view: mpsc::Receiver<view::ViewEvent>,
         mut switch: mpsc::Receiver<Connected>,
+        mut table: mpsc::Receiver<()>,
         mut requests: Requests,
     ) -> Result<(), DaemonError> {
         let mut tick = interval(TICK);
@@ -295,6 +297,7 @@ impl Daemon {
                     let state = server.borrow_and_update().clone();
                     self.server(&state);
                 }
+                Some(()) = table.recv() => self.table_deleted(),
                 _ = tick.tick() => self.tick().await?,
                 _ = audit.tick() => self.audit().await?,
                 () = held => self.hold_until = None,

@@ -7,8 +7,6 @@
 use std::net::IpAddr;
 
 use host::Netlink;
-use host::nft::schema::{NfListObject, NfObject};
-use host::nft::types::NfFamily;
 use host::sysctl::Sysctls;
 use ipnet::IpNet;
 use tracing::debug;
@@ -129,13 +127,7 @@ pub fn apply(plan: &HostPlan, sysctls: &Sysctls) -> host::Result<()> {
 /// # Errors
 /// [`host::Error::Nft`] with what `nft` said.
 pub fn remove_table() -> host::Result<bool> {
-    let ours = |object: &NfObject<'_>| match object {
-        NfObject::ListObject(NfListObject::Table(table)) => {
-            table.family == NfFamily::INet && table.name == NFT_TABLE
-        }
-        _ => false,
-    };
-    let there = host::nft::list()?.objects.iter().any(ours);
+    let there = host::nft::has_table(NFT_TABLE)?;
     if there {
         host::nft::apply(&batch(&[nft::table("delete")]))?;
     }

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub refused: Counter,
     /// Flows that an audit found other than they should be.
     pub repairs: Counter,
+    /// Times that somebody else deleted the host's nftables table.
+    pub table_restorations: Counter,
     /// Connections to the switch.
     pub connects: Counter,
     /// Seconds from the beginning of a bundle to its commit.
@@ -53,6 +55,7 @@ impl Default for Metrics {
             changes: Counter::default(),
             refused: Counter::default(),
             repairs: Counter::default(),
+            table_restorations: Counter::default(),
             connects: Counter::default(),
             bundle_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
         }
@@ -99,6 +102,11 @@ impl Metrics {
             "flow_repairs",
             "Flows that an audit found other than they should be",
             self.repairs.clone(),
+        );
+        registry.register(
+            "nftables_restorations",
+            "Times that somebody else deleted the host's nftables table, and it was made again",
+            self.table_restorations.clone(),
         );
         registry.register("switch_connects", "Connections to the switch", self.connects.clone());
         registry.register_with_unit(

@@ -1,17 +1,16 @@
 //! nftables, through `nft`'s JSON interface. Acts on the namespace of the *calling thread*: use [`crate::Netns::run`].
 
+mod deletions;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use nftables::{
-    helper::{self, NftablesError},
-    schema::Nftables,
-};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{Error, Result};
 
-pub use nftables::{batch, expr, schema, stmt, types};
+pub use deletions::Deletions;
 
 /// Applies a batch of commands, as libnftables-json(5) has them: all or nothing, as `nft -j -f -` does.
 ///
@@ -39,43 +38,38 @@ pub fn apply(commands: &impl Serialize) -> Result<()> {
     written.unwrap_or(Ok(())).map_err(|e| failed("cannot hand commands to nft", &e))
 }
 
-/// All rules of the namespace.
+/// Whether the namespace has a table of this name in family `inet`.
 ///
 /// # Errors
 /// [`Error::Nft`] with what `nft` said.
-pub fn list() -> Result<Nftables<'static>> {
-    helper::get_current_ruleset().map_err(|e| Error::Nft(explain(&e)))
+pub fn has_table(name: &str) -> Result<bool> {
+    let said = list("tables")?;
+    let all = said.get("nftables").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is = |table: &Value, key: &str, value: &str| table.get(key).and_then(Value::as_str) == Some(value);
+    let mut tables = all.iter().filter_map(|object| object.get("table"));
+    Ok(tables.any(|table| is(table, "family", "inet") && is(table, "name", name)))
 }
 
-/// All rules of the namespace as `nft -j list ruleset` has them, those of other programs included: iptables' own
-/// expressions have no place in [`Nftables`].
+/// All rules of the namespace as `nft -j list ruleset` has them, those of other programs included.
 ///
 /// # Errors
 /// [`Error::Nft`] with what `nft` said.
-pub fn ruleset() -> Result<serde_json::Value> {
+pub fn ruleset() -> Result<Value> {
+    list("ruleset")
+}
+
+fn list(what: &str) -> Result<Value> {
     let output = Command::new("nft")
-        .args(["-j", "list", "ruleset"])
+        .args(["-j", "list", what])
         .stdin(Stdio::null())
         .output()
         .map_err(|e| Error::Nft(format!("cannot run nft: {e}{MISSING}")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Nft(format!("nft cannot list the rules: {said}")));
+        return Err(Error::Nft(format!("nft cannot list the {what}: {said}")));
     }
     serde_json::from_slice(&output.stdout)
         .map_err(|e| Error::Nft(format!("what nft lists cannot be read: {e}")))
 }
 
 const MISSING: &str = "; is the package nftables installed?";
-
-fn explain(error: &NftablesError) -> String {
-    match error {
-        NftablesError::NftExecution { program, inner } => {
-            format!("cannot run {}: {inner}{MISSING}", program.display())
-        }
-        NftablesError::NftFailed { hint, stdout, stderr, .. } => {
-            format!("nft failed while {hint}: {} {}", stderr.trim(), stdout.trim()).trim_end().to_owned()
-        }
-        other => other.to_string(),
-    }
-}

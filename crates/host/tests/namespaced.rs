@@ -10,13 +10,19 @@
 
 use std::{
     net::{IpAddr, UdpSocket},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 use host::{Conntrack, Error, Netlink, Netns, OwnPacketsRule, Route, Veth, ethtool, nft, sysctl};
 use ipnet::IpNet;
 use serde_json::json;
+
+/// For what comes in a moment.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A namespace that is deleted with the value.
 struct TestNetns {
@@ -374,25 +380,45 @@ fn nftables_rules_land_in_the_namespace() {
         return;
     }
     let test = TestNetns::new();
-    let mut batch = nft::batch::Batch::new();
-    batch.add(nft::schema::NfListObject::Table(nft::schema::Table {
-        family: nft::types::NfFamily::INet,
-        name: "kvst".into(),
-        ..nft::schema::Table::default()
-    }));
-    let commands = batch.to_nftables();
-    if let Err(error) = test.netns.run(|| nft::apply(&commands)).unwrap() {
+    let there = |netns: &Netns| netns.run(|| nft::has_table("kvst").unwrap()).unwrap();
+    if let Err(error) = test.netns.run(|| nft::apply(&table("add", "kvst"))).unwrap() {
         println!("SKIPPED: {error}");
         return;
     }
-    let has_table = |rules: &nft::schema::Nftables<'_>| {
-        rules.objects.iter().any(|object| {
-            matches!(object, nft::schema::NfObject::ListObject(nft::schema::NfListObject::Table(t)) if t.name == "kvst")
-        })
-    };
-    assert!(has_table(&test.netns.run(|| nft::list().unwrap()).unwrap()));
-    let other = TestNetns::new();
-    assert!(!has_table(&other.netns.run(|| nft::list().unwrap()).unwrap()));
+    assert!(there(&test.netns));
+    assert!(!there(&TestNetns::new().netns));
+    test.netns.run(|| nft::apply(&table("delete", "kvst")).unwrap()).unwrap();
+    assert!(!there(&test.netns));
+}
+
+fn table(verb: &str, name: &str) -> serde_json::Value {
+    json!({"nftables": [{verb: {"table": {"family": "inet", "name": name}}}]})
+}
+
+#[test]
+fn a_tables_deletion_is_told_alone_or_with_all_rules_and_nothing_else_is() {
+    if !privileged() {
+        return;
+    }
+    let (test, other) = (TestNetns::new(), TestNetns::new());
+    let mut deletions = test.netns.run(|| nft::Deletions::of("kvst").unwrap()).unwrap();
+    let (told, times) = mpsc::channel();
+    std::thread::spawn(move || while deletions.wait().is_ok() && told.send(()).is_ok() {});
+    let nft =
+        |netns: &Netns, commands: serde_json::Value| netns.run(|| nft::apply(&commands).unwrap()).unwrap();
+    nft(&test.netns, table("add", "kvst"));
+    nft(&test.netns, table("flush", "kvst"));
+    for verb in ["add", "delete"] {
+        nft(&test.netns, table(verb, "kvst2"));
+        nft(&other.netns, table(verb, "kvst"));
+    }
+    assert!(times.recv_timeout(Duration::from_millis(300)).is_err());
+    nft(&test.netns, table("delete", "kvst"));
+    times.recv_timeout(PATIENCE).unwrap();
+    nft(&test.netns, table("add", "kvst"));
+    nft(&test.netns, json!({"nftables": [{"flush": {"ruleset": null}}]}));
+    times.recv_timeout(PATIENCE).unwrap();
+    assert!(times.recv_timeout(Duration::from_millis(300)).is_err(), "each is told once");
 }
 
 #[test]

@@ -111,6 +111,22 @@ fn legacy(said: &str) -> Vec<Closed> {
         .collect()
 }
 
+/// Whether the table is there that the node's daemon makes; other checks say so where rules cannot be read.
+pub(super) fn own_table(ruleset: &Value) -> Option<Finding> {
+    let all = ruleset.get("nftables").and_then(Value::as_array)?;
+    let is = |table: &Value, key: &str, value: &str| table.get(key).and_then(Value::as_str) == Some(value);
+    let mut tables = all.iter().filter_map(|object| object.get("table"));
+    let there = tables.any(|table| is(table, "family", "inet") && is(table, "name", OWN_TABLE));
+    (!there).then(|| {
+        CHECK.problem(
+            format!(
+                "there is no table inet {OWN_TABLE}: pods do not reach the outside, and node ports lead nowhere"
+            ),
+            "k-vswitchd restores it while it runs: see what is said of the daemon. Who deletes it may be a firewall that              begins with `flush ruleset`, as nftables.service does: delete and make its own tables there instead",
+        )
+    })
+}
+
 /// Judges the facts. With the `userspace` datapath tunnels' packets do not come to the host's stack.
 pub(super) fn check(facts: &Facts, bridge: &str, overlay: OverlayType, userspace: bool) -> Vec<Finding> {
     let mut findings: Vec<Finding> =

@@ -63,6 +63,7 @@ pub(super) fn check(
         None => mtu::check_likely(likely, overlay, false),
     });
     findings.extend(firewall::check(&firewall::gather(rules), bridge, overlay, ovs.userspace(bridge)));
+    findings.extend(served.then(|| firewall::own_table(rules)).flatten());
     let links = network.links.iter().map(|link| link.name.clone()).collect();
     findings.extend(others::check(&others::facts(links, rules), proxy));
     if installed {

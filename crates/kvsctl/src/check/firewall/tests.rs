@@ -81,3 +81,12 @@ fn the_older_iptables_is_read_too() {
     let facts = Facts { closed: vec![], legacy_unknown: true };
     assert_eq!(check(&facts, "k-vswitch0", OverlayType::Vxlan, false)[0].result, Verdict::Note);
 }
+
+#[test]
+fn the_daemons_own_table_is_missed_by_its_family_and_name_where_rules_can_be_read() {
+    let table = |family: &str, name: &str| json!({"table": {"family": family, "name": name}});
+    let missed = |tables: &[Value]| own_table(&json!({"nftables": tables})).is_some();
+    assert!(!missed(&[table("ip", "nat"), table("inet", "k-vswitch")]));
+    assert!(missed(&[]) && missed(&[table("ip", "k-vswitch"), table("inet", "filter")]));
+    assert!(own_table(&Value::Null).is_none());
+}
