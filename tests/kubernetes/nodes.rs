@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use system_tests::kube::{Kube, http, possible_for_real, service_of, web};
 use system_tests::{Ping, bin_dir};
 
@@ -22,6 +22,40 @@ fn on_node(kube: &Kube, node: u16) -> Vec<String> {
     found.retain(|line| line.contains("k-vswitch") || line.contains("27510"));
     found.extend(node.links());
     found
+}
+
+/// A daemon speaks for its own node only, with the token that its pod has.
+fn each_daemon_speaks_for_itself(kube: &Kube) {
+    let at = ["-n", "kube-system", "-l", "app.kubernetes.io/component=agent"];
+    let daemons = kube.get(&[&["pods"], at.as_slice()].concat());
+    let first = daemons["items"].as_array().unwrap().iter().find(|pod| pod["spec"]["nodeName"] == "node-1");
+    let pod = first.unwrap()["metadata"]["name"].as_str().unwrap();
+    let account = ["create", "token", "k-vswitchd", "-n", "kube-system"];
+    let bound = kube
+        .kubectl(&[account.as_slice(), &["--bound-object-kind=Pod", "--bound-object-name", pod]].concat());
+    let unbound = kube.kubectl(&account);
+    let config: Value =
+        serde_json::from_str(&kube.kubectl(&["config", "view", "--raw", "-o", "json"])).unwrap();
+    let say = |token: &str, node: &str| {
+        let mut config = config.clone();
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+        std::fs::write(file.path(), config.to_string()).unwrap();
+        let status = json!({"apiVersion": "kvswitch.io/v1alpha1", "kind": "VSwitchConfig", "metadata": {"name": node}});
+        let object = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+        std::fs::write(object.path(), status.to_string()).unwrap();
+        let [config, object] = [&file, &object].map(|file| file.path().to_str().unwrap());
+        // `kubectl patch` would read the status first.
+        let apply =
+            ["apply", "--server-side", "--subresource=status", "--validate=false", "--dry-run=server"];
+        let output = kube.run(&[&["--kubeconfig", config], apply.as_slice(), &["-f", object]].concat());
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(say(&bound, "node-1"), (true, String::new()));
+    for (token, of) in [(&bound, r#"of node "node-1""#), (&unbound, r#"of node """#)] {
+        let (allowed, said) = say(token, "node-2");
+        assert!(!allowed && said.contains(of) && said.contains("cannot say how node-2 is"), "{said}");
+    }
 }
 
 #[test]
@@ -65,6 +99,7 @@ fn a_node_that_reboots_has_all_its_pods_again() {
         return;
     }
     let kube = Kube::up(&["--nodes", "2"]);
+    each_daemon_speaks_for_itself(&kube);
     let on_first = json!({"nodeName": "node-1", "tolerations": [{"operator": "Exists"}]});
     let mut many = web("web", 50);
     many["spec"]["template"]["spec"].as_object_mut().unwrap().extend(on_first.as_object().unwrap().clone());
