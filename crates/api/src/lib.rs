@@ -12,11 +12,13 @@
 pub mod cidrs;
 pub mod condition;
 mod node_config;
+mod overlay;
 mod vswitchconfig;
 
 pub use cidrs::{CidrsError, DualStack};
 pub use node_config::{NodeConfig, NodeConfigError};
-pub use vswitchconfig::{OverlayType, VSwitchConfig, VSwitchConfigSpec, VSwitchConfigStatus};
+pub use overlay::{LEAST_MTU, OverlayType};
+pub use vswitchconfig::{VSwitchConfig, VSwitchConfigSpec, VSwitchConfigStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

@@ -8,6 +8,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::OverlayType;
+
 /// The longest list of CIDRs: two, written in full. Bounds the cost that the API server counts for the rules.
 const MAX_CIDRS: u32 = 128;
 
@@ -103,45 +105,6 @@ pub struct VSwitchConfigSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1280, max = 65535), extend("format" = "int32"))]
     pub mtu: Option<u16>,
-}
-
-/// Encapsulation between nodes.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OverlayType {
-    /// GRE with key, Ethernet payload (RFC 2784, RFC 2890).
-    Gre,
-    /// VXLAN over UDP port 4789 (RFC 7348).
-    Vxlan,
-}
-
-impl OverlayType {
-    /// The name as the API has it, which is OVS's name of the interface type too.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gre => "gre",
-            Self::Vxlan => "vxlan",
-        }
-    }
-}
-
-impl std::fmt::Display for OverlayType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for OverlayType {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "gre" => Ok(Self::Gre),
-            "vxlan" => Ok(Self::Vxlan),
-            other => Err(format!("{other:?} is no overlay type: use gre or vxlan")),
-        }
-    }
 }
 
 /// What the controller and the node's daemon say of the object.

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use super::cluster::Node;
 use super::echo::{Outcome, SMALL, ask, largest};
 use super::finding::{Check, Finding};
-use super::mtu;
 
 const CHECK: Check = Check("reach");
 
@@ -43,7 +42,7 @@ impl Peer {
         let mtus = [own.pod_mtu(), other.pod_mtu()];
         // Without what daemons have told, there is no overlay to be tried.
         let Some(pod_mtu) = mtus.into_iter().flatten().min() else { return plain };
-        let overhead = mtu::overhead(here.overlay_type, here.overlay_ip);
+        let overhead = u32::from(here.overlay_type.overhead(here.overlay_ip));
         let own_families = here.pod_cidr;
         let both = |address: &IpAddr| match address {
             IpAddr::V4(_) => own_families.ipv4().is_some(),
