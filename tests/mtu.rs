@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::{Command, Output};
 
 use host::{Netlink, Netns};
-use system_tests::{Lab, Node, pods, possible};
+use system_tests::{Lab, pods, possible};
 
 /// An echo request of so many bytes, IP header included, that nobody may fragment.
 fn ping(from: &Netns, to: IpAddr, bytes: u32) -> Output {
@@ -50,16 +50,6 @@ fn a_packet_of_the_mtu_passes_over_gre_and_a_larger_one_is_refused() {
     the_largest_packet_passes("gre", 42);
 }
 
-/// On the userspace datapath, it is a bridge that has the node's address.
-fn set_uplink(node: &Node, mtu: u32) {
-    let mut netlink = Netlink::open_in(&node.netns).unwrap();
-    if netlink.find_link("br-phy").unwrap().is_some() {
-        node.exec(&["ovs-vsctl", "set", "interface", "br-phy", &format!("mtu_request={mtu}")]);
-    } else {
-        netlink.set_mtu("eth0", mtu).unwrap();
-    }
-}
-
 #[test]
 fn running_pods_follow_the_uplink() {
     if !possible() {
@@ -72,7 +62,7 @@ fn running_pods_follow_the_uplink() {
     let (node, b) = (lab.node(1), lab.node(2).port("b"));
     let a = node.port("a");
     for (uplink, wanted) in [(1400, 1350), (1500, 1450)] {
-        set_uplink(&node, uplink);
+        node.set_uplink_mtu(uplink);
         let mtu = |netns: &Netns, link: &str| Netlink::open_in(netns).unwrap().link(link).unwrap().mtu;
         lab.until("both ends of the pod's interface to have the MTU", || {
             mtu(&a.open(), "eth0") == wanted && mtu(&node.netns, &a.name) == wanted

@@ -219,11 +219,8 @@ fn neither_pods_nor_nodes_nor_neighbours_reach_what_listens_at_loopback() {
 
     // A neighbour on the node's network.
     let outside = lab.outside();
-    let mac = |netns: &Netns, links: &[&str]| {
-        let mut netlink = Netlink::open_in(netns).unwrap();
-        links.iter().find_map(|link| netlink.link(*link).ok()?.mac).unwrap()
-    };
-    let (its, own) = (mac(&node.netns, &["br-phy", "eth0"]), mac(&outside, &["eth0"]));
+    let mac = |netns: &Netns, link: &str| Netlink::open_in(netns).unwrap().link(link).unwrap().mac.unwrap();
+    let (its, own) = (mac(&node.netns, node.uplink()), mac(&outside, "eth0"));
     let neighbour = |packet: &[u8]| send(&outside, &[frame::ethernet(its, own, IPV4, packet)]);
     let outside_address: Ipv4Addr = "172.30.0.254".parse().unwrap();
     neighbour(&frame::udp4(outside_address, address, public, MARK));

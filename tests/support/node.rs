@@ -140,6 +140,23 @@ impl<'a> Node<'a> {
         [format!("172.30.0.{number}"), format!("fd00:30::{number}")].map(|address| address.parse().unwrap())
     }
 
+    /// The interface that has them: on the userspace datapath, a bridge with the node's link in it.
+    #[must_use]
+    pub fn uplink(&self) -> &'static str {
+        let bridge = Netlink::open_in(&self.netns).unwrap().find_link("br-phy").unwrap();
+        if bridge.is_some() { "br-phy" } else { "eth0" }
+    }
+
+    /// Gives the uplink an MTU, bytes.
+    pub fn set_uplink_mtu(&self, mtu: u32) {
+        match self.uplink() {
+            bridge @ "br-phy" => {
+                self.exec(&["ovs-vsctl", "set", "interface", bridge, &format!("mtu_request={mtu}")]);
+            }
+            link => Netlink::open_in(&self.netns).unwrap().set_mtu(link, mtu).unwrap(),
+        }
+    }
+
     /// Its addresses on the bridge, which it has towards pods.
     #[must_use]
     pub fn gateway(&self) -> [IpAddr; 2] {
