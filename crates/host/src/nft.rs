@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-pub use deletions::Deletions;
+pub use deletions::{Deletions, Told};
 
 /// Applies a batch of commands, as libnftables-json(5) has them: all or nothing, as `nft -j -f -` does.
 ///

@@ -403,7 +403,7 @@ fn a_tables_deletion_is_told_alone_or_with_all_rules_and_nothing_else_is() {
     let (test, other) = (TestNetns::new(), TestNetns::new());
     let mut deletions = test.netns.run(|| nft::Deletions::of("kvst").unwrap()).unwrap();
     let (told, times) = mpsc::channel();
-    std::thread::spawn(move || while deletions.wait().is_ok() && told.send(()).is_ok() {});
+    std::thread::spawn(move || while deletions.wait().is_ok_and(|what| told.send(what).is_ok()) {});
     let nft =
         |netns: &Netns, commands: serde_json::Value| netns.run(|| nft::apply(&commands).unwrap()).unwrap();
     nft(&test.netns, table("add", "kvst"));
@@ -414,11 +414,28 @@ fn a_tables_deletion_is_told_alone_or_with_all_rules_and_nothing_else_is() {
     }
     assert!(times.recv_timeout(Duration::from_millis(300)).is_err());
     nft(&test.netns, table("delete", "kvst"));
-    times.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(times.recv_timeout(PATIENCE), Ok(nft::Told::Deleted));
     nft(&test.netns, table("add", "kvst"));
     nft(&test.netns, json!({"nftables": [{"flush": {"ruleset": null}}]}));
-    times.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(times.recv_timeout(PATIENCE), Ok(nft::Told::Deleted));
     assert!(times.recv_timeout(Duration::from_millis(300)).is_err(), "each is told once");
+}
+
+#[test]
+fn more_than_can_be_told_is_no_deletion() {
+    if !privileged() {
+        return;
+    }
+    let test = TestNetns::new();
+    let mut deletions = test.netns.run(|| nft::Deletions::of("kvst").unwrap()).unwrap();
+    let numbers: Vec<u32> = (0..20_000).collect();
+    let many = json!({"nftables": [
+        {"add": {"table": {"family": "inet", "name": "kvst"}}},
+        {"add": {"set": {"family": "inet", "table": "kvst", "name": "many", "type": "mark"}}},
+        {"add": {"element": {"family": "inet", "table": "kvst", "name": "many", "elem": numbers}}},
+    ]});
+    test.netns.run(|| nft::apply(&many).unwrap()).unwrap();
+    assert_eq!(deletions.wait().unwrap(), nft::Told::TooMuch);
 }
 
 #[test]

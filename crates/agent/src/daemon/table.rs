@@ -5,7 +5,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use host::nft::Deletions;
+use host::nft::{Deletions, Told, has_table};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -33,8 +33,11 @@ pub(super) fn watch() -> mpsc::Receiver<()> {
 fn follow(told: &mpsc::Sender<()>) -> io::Result<()> {
     let mut deletions = Deletions::of(NFT_TABLE).map_err(io::Error::other)?;
     loop {
-        deletions.wait()?;
-        if told.blocking_send(()).is_err() {
+        let gone = match deletions.wait()? {
+            Told::Deleted => true,
+            Told::TooMuch => matches!(has_table(NFT_TABLE), Ok(false)),
+        };
+        if gone && told.blocking_send(()).is_err() {
             return Ok(());
         }
         thread::sleep(PAUSE);

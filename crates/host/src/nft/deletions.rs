@@ -31,6 +31,15 @@ pub struct Deletions {
     buffer: Vec<u8>,
 }
 
+/// What the kernel told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The table was deleted. Whoever did it may have made another one of its name since.
+    Deleted,
+    /// More than the socket holds, as it tells of every element of a set: nobody knows whether a deletion was among it.
+    TooMuch,
+}
+
 impl Deletions {
     /// Listens in the calling thread's namespace, from now on.
     ///
@@ -53,17 +62,18 @@ impl Deletions {
         Ok(Self { socket, table: table.to_owned(), buffer: Vec::with_capacity(RECEIVE_LEN) })
     }
 
-    /// Waits until the table is deleted, if it was not since the last time; or until it may have been, because the kernel told
-    /// more than the socket holds. Blocking.
+    /// Waits for the next thing that is told, or was since the last time. Blocking.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn wait(&mut self) -> io::Result<()> {
+    pub fn wait(&mut self) -> io::Result<Told> {
         loop {
             self.buffer.clear();
             match self.socket.recv(&mut self.buffer, 0) {
-                Ok(_) if deletes(&self.buffer, &self.table) => return Ok(()),
-                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => return Ok(()),
+                Ok(_) if deletes(&self.buffer, &self.table) => return Ok(Told::Deleted),
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                    return Ok(Told::TooMuch);
+                }
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
