@@ -1,5 +1,5 @@
-//! How long anything may take. Machines differ: `KVS_LAB_PATIENCE=4` gives everything four times as long, as
-//! `scripts/test-kernel` does, whose machine is emulated. Labs read it too.
+//! How long anything may take. Machines differ: `KVS_LAB_PATIENCE=4` gives everything four times as long.
+//! Labs read it too.
 //!
 //! This bounds what is waited for. For how long something must *not* happen is no matter of patience.
 

@@ -224,3 +224,24 @@ async fn sixteen_sources_and_targets_take_little_more_than_one_timeout() {
         );
     }
 }
+
+/// However many there are, and however many ask for them at a time: sockets are opened within the process's limit.
+#[tokio::test]
+async fn more_probes_than_files_can_be_open_wait_for_each_other() {
+    if !root() {
+        return;
+    }
+    let pair = Pair::new();
+    let attempt = Attempt {
+        netns: netns(&pair.a),
+        target: "192.0.2.2".parse().unwrap(),
+        probe: "TCP/81".parse().unwrap(),
+        timeout: Duration::from_secs(60),
+        listen: false,
+    };
+    let many = vec![attempt; 5000];
+    let verdicts = tokio::join!(run(&many), run(&many), run(&many));
+    for verdict in [verdicts.0, verdicts.1, verdicts.2].iter().flatten() {
+        assert_eq!(verdict.outcome, Outcome::Refused, "{verdict:?}");
+    }
+}

@@ -15,6 +15,7 @@ use ::lab::protocol::{LabStatus, ProgramStatus, Reply, Request, Stage};
 use ::lab::spec::LabSpec;
 use ::lab::sweep::{self, Swept};
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use super::{Common, Up, output};
@@ -22,6 +23,9 @@ use crate::style::{bold, dim, green, red, yellow};
 
 /// How long the supervisor may take to open its socket.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Open files of the supervisor.
+const OPEN_FILES: u64 = 65_536;
 
 /// Where administrators' programs are, which not every user has in PATH.
 const ADMIN_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin";
@@ -151,14 +155,18 @@ fn start_supervisor(layout: &Layout, spec: &LabSpec) -> anyhow::Result<Child> {
     Ok(child)
 }
 
+/// Probes open thousands of sockets. Where the limit may not be raised, the most that it allows: probes then wait for each other.
+fn open_files() -> rustix::io::Result<()> {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let set = |most| setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
+    set(most.map(|most| most.max(OPEN_FILES))).or_else(|_| set(most))
+}
+
 /// `kvsctl lab supervise`: becomes the lab's supervisor.
 pub(super) fn supervise(common: &Common) -> anyhow::Result<()> {
     // A terminal's signals are not for the lab. Fails only for the leader of a process group, which is just as well.
     let _ = rustix::process::setsid();
-    // Probes open thousands of sockets.
-    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current = limit.maximum;
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?;
+    open_files()?;
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_env_filter(

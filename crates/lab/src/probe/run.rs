@@ -3,15 +3,28 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::future::join_all;
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::Semaphore;
 
 use super::{Outcome, Probe, Protocol, icmp, sctp, stream};
 use crate::{netns, sctp_socket};
 
-/// Probes at the same time, of two sockets at most: well below the usual limit of open files.
-const AT_ONCE: usize = 4096;
+/// Sockets that one probe has at most.
+const SOCKETS: u64 = 2;
+/// Open files that are left to everything else in the process: servers of pods, and what these have accepted.
+const OTHERS: u64 = 2048;
+
+/// Probes at the same time, of the whole process, within its limit of open files.
+static AT_ONCE: LazyLock<usize> = LazyLock::new(|| {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = limit.saturating_sub(OTHERS) / SOCKETS;
+    usize::try_from(most).unwrap_or(usize::MAX).clamp(64, 4096)
+});
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(*AT_ONCE));
 
 /// One probe to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +60,19 @@ pub async fn run(attempts: &[Attempt]) -> Vec<Verdict> {
         indices.push(index);
         mine.push(attempt.clone());
     }
-    let most = sources.values().map(|(indices, _)| indices.len()).max().unwrap_or(1).max(1);
-    let groups = futures::stream::iter(sources).map(|(place, (indices, mine))| async move {
+    // Those of one source are opened together.
+    let groups = sources.into_iter().flat_map(|(place, (indices, mine))| {
+        let parts = indices.chunks(*AT_ONCE).zip(mine.chunks(*AT_ONCE));
+        parts.map(|(indices, mine)| (place.clone(), indices.to_vec(), mine.to_vec())).collect::<Vec<_>>()
+    });
+    let verdicts = groups.map(|(place, indices, mine)| async move {
+        let count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
+        // It is never closed: there is always a permit, some time.
+        let _permit = PLACES.acquire_many(count).await;
         let verdicts = run_from(&place, mine).await;
         indices.into_iter().zip(verdicts).collect::<Vec<_>>()
     });
-    let mut verdicts: Vec<_> = groups
-        .buffer_unordered((AT_ONCE / most).max(1))
-        .collect::<Vec<_>>()
-        .await
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut verdicts: Vec<_> = join_all(verdicts).await.into_iter().flatten().collect();
     verdicts.sort_by_key(|(index, _)| *index);
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
@@ -68,7 +82,7 @@ async fn run_from(place: &Path, attempts: Vec<Attempt>) -> Vec<Verdict> {
     let count = attempts.len();
     let opened = netns::within(place, move || attempts.into_iter().map(open).collect::<Vec<_>>()).await;
     match opened {
-        Ok(opened) => futures::future::join_all(opened.into_iter().map(ask)).await,
+        Ok(opened) => join_all(opened.into_iter().map(ask)).await,
         Err(error) => vec![Verdict::error(Duration::ZERO, error.to_string()); count],
     }
 }
