@@ -315,6 +315,7 @@ async fn without_the_api_everything_stays_even_through_a_restart() {
     node.ready(&[]).await;
     let before = node.flows();
     node.create_pod("web").await;
+    node.knows_pods().await;
     node.api.faults().set_available(false);
     let port = node.add_port("web", 2);
     node.until("pods still come", async || node.is_programmed(&port)).await;

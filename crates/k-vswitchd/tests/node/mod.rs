@@ -219,6 +219,23 @@ impl Node {
         pods.create(&PostParams::default(), &pod).await.unwrap();
     }
 
+    /// Waits until the daemon has been told of all pods that are in the API: events come in the order of changes, and it counts
+    /// the address of one more, of another node.
+    pub async fn knows_pods(&self) {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client.clone(), "default");
+        let pod = json!({"metadata": {"name": "last"},
+            "spec": {"nodeName": "another", "containers": [{"name": "c", "image": "i"}]}});
+        pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let status = Patch::Merge(
+            json!({"status": {"phase": "Running", "podIP": "10.0.9.9", "podIPs": [{"ip": "10.0.9.9"}]}}),
+        );
+        pods.patch_status("last", &PatchParams::default(), &status).await.unwrap();
+        self.until("the daemon knows the pods", async || {
+            self.get("/metrics").is_some_and(|(_, text)| text.contains("kvswitchd_identities 1\n"))
+        })
+        .await;
+    }
+
     /// Adds what the plugin adds: a veth pair and the port's rows. Returns the port's name.
     pub fn add_port(&self, name: &str, last: u8) -> String {
         let ipv4 = format!("10.0.1.{last}").parse().unwrap();
