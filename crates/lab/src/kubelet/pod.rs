@@ -92,10 +92,10 @@ impl Worker {
     /// A hostNetwork pod: servers in the node's namespace.
     async fn run_on_host(&self, stop: &mut watch::Receiver<bool>) {
         let addresses = self.node.addresses.clone();
-        let _entry = self.enter(self.node.netns.clone(), &addresses);
         let place = &self.node.netns;
         let servers =
             Servers::start(place, &self.identity(), &self.ports(), &addresses, &self.node.sctp).await;
+        let _entry = self.enter(place.clone(), &addresses);
         self.report_servers(&servers, "host".to_owned(), addresses).await;
         told(stop).await;
     }
@@ -107,11 +107,12 @@ impl Worker {
         {
             let addresses = sandbox.result.addresses.clone();
             let place = &sandbox.attachment.netns;
-            let _entry = self.enter(place.clone(), &addresses);
             let servers = match SctpResponder::start(place, &addresses).await {
                 Ok(sctp) => Servers::start(place, &self.identity(), &self.ports(), &addresses, &sctp).await,
                 Err(error) => Err(error),
             };
+            // Whoever sees that it runs may ask it.
+            let _entry = self.enter(place.clone(), &addresses);
             self.report_servers(&servers, sandbox.id.clone(), addresses).await;
             told(stop).await;
         }
