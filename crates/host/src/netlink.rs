@@ -138,6 +138,31 @@ impl Netlink {
         Err(self.error(action, Refusal::Errno { source: Errno::INTR.into(), said }))
     }
 
+    /// Joins a multicast group: from now on the kernel tells what it tells the group, and [`Netlink::told`] reads it. No
+    /// requests go by this socket any more.
+    pub(crate) fn join(&mut self, action: impl FnOnce() -> String, group: u32) -> Result<()> {
+        let joined = self.socket.add_membership(group);
+        joined.map_err(|source| self.error(action, Refusal::Errno { source, said: String::new() }))
+    }
+
+    /// Waits for what the kernel tells groups, and asks `which` of each message, by its kind and payload. What cannot be read is
+    /// passed over.
+    pub(crate) fn told(&mut self, which: impl Fn(u16, &[u8]) -> bool) -> io::Result<bool> {
+        match self.receive() {
+            Err(Refusal::Errno { source, .. }) => return Err(source),
+            Err(Refusal::Unreadable(_)) => return Ok(false),
+            Ok(()) => {}
+        }
+        let mut rest = self.buffer.as_slice();
+        while let Ok((message, after)) = next_message(rest) {
+            if which(message.kind, message.payload) {
+                return Ok(true);
+            }
+            rest = after;
+        }
+        Ok(false)
+    }
+
     fn error(&self, action: impl FnOnce() -> String, refusal: Refusal) -> Error {
         let (action, netns) = (action(), self.netns.clone());
         match refusal {

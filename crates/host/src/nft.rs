@@ -43,11 +43,14 @@ pub fn apply(commands: &impl Serialize) -> Result<()> {
 /// # Errors
 /// [`Error::Nft`] with what `nft` said.
 pub fn has_table(name: &str) -> Result<bool> {
-    let said = list("tables")?;
-    let all = said.get("nftables").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let is = |table: &Value, key: &str, value: &str| table.get(key).and_then(Value::as_str) == Some(value);
-    let mut tables = all.iter().filter_map(|object| object.get("table"));
-    Ok(tables.any(|table| is(table, "family", "inet") && is(table, "name", name)))
+    Ok(tables(&list("tables")?).any(|(family, table)| (family, table) == ("inet", name)))
+}
+
+/// Family and name of each table in what `nft -j list` says of tables or of all rules.
+pub fn tables(listed: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let all = listed.get("nftables").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let tables = all.iter().filter_map(|object| object.get("table"));
+    tables.filter_map(|table| Some((table.get("family")?.as_str()?, table.get("name")?.as_str()?)))
 }
 
 /// All rules of the namespace as `nft -j list ruleset` has them, those of other programs included.

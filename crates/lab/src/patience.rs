@@ -1,5 +1,4 @@
-//! How long what a lab waits for may take. Machines differ: with `KVS_LAB_PATIENCE=4` everything may take four times as long, as
-//! in an emulated machine.
+//! How long what a lab waits for may take. Machines differ: with `KVS_LAB_PATIENCE=4` everything may take four times as long.
 
 use std::ffi::OsStr;
 use std::sync::LazyLock;

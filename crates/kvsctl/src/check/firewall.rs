@@ -113,16 +113,14 @@ fn legacy(said: &str) -> Vec<Closed> {
 
 /// Whether the table is there that the node's daemon makes; other checks say so where rules cannot be read.
 pub(super) fn own_table(ruleset: &Value) -> Option<Finding> {
-    let all = ruleset.get("nftables").and_then(Value::as_array)?;
-    let is = |table: &Value, key: &str, value: &str| table.get(key).and_then(Value::as_str) == Some(value);
-    let mut tables = all.iter().filter_map(|object| object.get("table"));
-    let there = tables.any(|table| is(table, "family", "inet") && is(table, "name", OWN_TABLE));
+    let there = ruleset.is_null() || host::nft::tables(ruleset).any(|table| table == ("inet", OWN_TABLE));
     (!there).then(|| {
         CHECK.problem(
             format!(
                 "there is no table inet {OWN_TABLE}: pods do not reach the outside, and node ports lead nowhere"
             ),
-            "k-vswitchd restores it while it runs: see what is said of the daemon. Who deletes it may be a firewall that              begins with `flush ruleset`, as nftables.service does: delete and make its own tables there instead",
+            "k-vswitchd restores it while it runs: see what is said of the daemon. Who deletes it may be a firewall that \
+             begins with `flush ruleset`, as nftables.service does: let that delete and make its own tables instead",
         )
     })
 }
