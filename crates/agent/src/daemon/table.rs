@@ -51,7 +51,9 @@ impl Daemon {
         if self.host_done.is_none() {
             return;
         }
-        warn!("somebody deleted the nftables table inet {NFT_TABLE}, or all rules of the host: restoring it");
+        warn!(
+            "somebody deleted the nftables table inet {NFT_TABLE}, or all rules of the host: restoring it; does a firewall begin with flush ruleset?"
+        );
         self.metrics.table_restorations.inc();
         self.host_due = true;
         self.publisher.again();
