@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use std::os::unix::process::CommandExt as _;
 
+use crate::Background;
 use anyhow::{Context as _, bail};
 use lab::client::request;
 use lab::layout::Layout;
@@ -67,6 +68,27 @@ impl Lab {
             Reply::Status(status) => Ok(*status),
             other => bail!("the supervisor answered something else: {other:?}"),
         }
+    }
+
+    /// Processes of its nodes that run one of these programs.
+    ///
+    /// # Errors
+    /// When its supervisor does not answer.
+    pub fn processes(&self, of: &[&str]) -> anyhow::Result<Vec<u32>> {
+        let status = self.status()?;
+        let programs = status.nodes.iter().flat_map(|node| &node.programs);
+        let wanted = programs.filter(|program| of.contains(&program.program.as_str()));
+        Ok(wanted.filter_map(|program| program.state.pid()).collect())
+    }
+
+    /// Its Kubernetes API, which is the supervisor's, and its controller: while they rest, nothing can be asked of the lab.
+    ///
+    /// # Errors
+    /// When its supervisor does not answer.
+    pub fn control_plane(&self) -> anyhow::Result<Background> {
+        let status = self.status()?;
+        let controller = status.controller.and_then(|controller| controller.state.pid());
+        Ok(Background::of(controller.into_iter().chain([status.supervisor])))
     }
 }
 

@@ -9,14 +9,14 @@ use host::Netns;
 use ovs::Address;
 use ovs::openflow::Session;
 
+use crate::processor_time;
+
 mod programs;
 
 pub use programs::OpenVSwitch;
 
 const BRIDGE: &str = "k-vswitch0";
 const PATIENCE: Duration = Duration::from_secs(20);
-/// `_SC_CLK_TCK`, in which `/proc/PID/stat` counts (proc(5)); 100 on every Linux that people run.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// An Open vSwitch. Its processes end, and its namespace is deleted, when it is dropped.
 #[derive(Debug)]
@@ -113,12 +113,7 @@ impl Switch {
     /// # Errors
     /// When it has ended.
     pub fn cpu(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.programs.daemon.id()))?;
-        // After the name, which may hold anything: state is the first, utime and stime the 12th and 13th (proc(5)).
-        let after = stat.rsplit_once(')').context("no name in stat")?.1;
-        let ticks: Vec<f64> =
-            after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-        Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
+        Ok(processor_time(self.programs.daemon.id())?.as_secs_f64())
     }
 
     /// Resident memory of ovs-vswitchd, MiB.

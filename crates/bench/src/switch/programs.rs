@@ -8,6 +8,7 @@ use host::Netns;
 use tempfile::TempDir;
 
 use super::{run, wait_for};
+use crate::Background;
 
 /// The programs of an Open vSwitch, with a database of their own, in a network namespace. They end when this is dropped.
 #[derive(Debug)]
@@ -45,6 +46,12 @@ impl OpenVSwitch {
             .arg(format!("--unixctl={}", path("vswitchd.ctl").display()))
             .spawn()?;
         Ok(Self { folder, server, daemon })
+    }
+
+    /// Both programs.
+    #[must_use]
+    pub fn background(&self) -> Background {
+        Background::of([self.daemon.id(), self.server.id()])
     }
 
     /// Runs `ovs-vsctl`.

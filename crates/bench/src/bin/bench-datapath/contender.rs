@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::net::IpAddr;
 
+use anyhow::Context as _;
+use bench::Background;
 use host::Netns;
 
 /// A pod, or what stands for one.
@@ -19,6 +21,8 @@ pub(crate) struct Contender {
     pub(crate) client: End,
     pub(crate) near: End,
     pub(crate) far: End,
+    /// What rests while others are measured. Before the guard, which may need it.
+    pub(crate) background: Vec<Background>,
     /// What is removed with it.
     pub(crate) _guard: Box<dyn Any>,
 }
@@ -72,6 +76,16 @@ impl Path {
 }
 
 impl Contender {
+    /// Lets its programs do nothing: what they kept in the kernel stays there.
+    pub(crate) fn rest(&self) -> anyhow::Result<()> {
+        self.background.iter().try_for_each(Background::rest).context(self.key)
+    }
+
+    /// Lets its programs go on.
+    pub(crate) fn wake(&self) -> anyhow::Result<()> {
+        self.background.iter().try_for_each(Background::wake).context(self.key)
+    }
+
     /// Who is asked on a path.
     pub(crate) const fn server(&self, path: Path) -> &End {
         match path {

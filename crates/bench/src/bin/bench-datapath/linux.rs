@@ -33,7 +33,7 @@ pub(crate) fn contender(overlay: Overlay, conditions: Conditions) -> anyhow::Res
         anyhow::Ok(end)
     };
     let (client, near, far) = (pod(0, "client", 2)?, pod(0, "near", 3)?, pod(1, "far", 2)?);
-    Ok(Contender { key: BRIDGE, client, near, far, _guard: Box::new(machines) })
+    Ok(Contender { key: BRIDGE, client, near, far, background: Vec::new(), _guard: Box::new(machines) })
 }
 
 /// An address of a machine's pods.

@@ -111,12 +111,12 @@ fn contenders(
     report: &mut Report,
 ) -> anyhow::Result<Vec<Contender>> {
     let datapath = if netdev { "netdev" } else { "system" };
-    let first = ours::contender(&arguments.dist, overlay, datapath, false)?;
+    let first = ours::contender(&arguments.dist, overlay, datapath, false, interrupt, report)?;
     interrupt.check()?;
     let conditions = Conditions { mtu: ours::mtu(&first.client)?, netdev };
     let mut all = vec![first];
     if !arguments.without_load {
-        all.push(ours::contender(&arguments.dist, overlay, datapath, true)?);
+        all.push(ours::contender(&arguments.dist, overlay, datapath, true, interrupt, report)?);
         interrupt.check()?;
     }
     let others = [

@@ -60,5 +60,6 @@ pub(crate) fn contender(
     };
     let key = if tracked { TRACKED } else { NORMAL };
     let (client, near, far) = (pod(0, "client", 1)?, pod(0, "near", 2)?, pod(1, "far", 3)?);
-    Ok(Contender { key, client, near, far, _guard: Box::new((switches, machines)) })
+    let background = switches.iter().map(OpenVSwitch::background).collect();
+    Ok(Contender { key, client, near, far, background, _guard: Box::new((switches, machines)) })
 }

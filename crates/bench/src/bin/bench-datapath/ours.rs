@@ -1,4 +1,5 @@
-//! Our own: a lab of two nodes with everything that runs on them, and the pods' interfaces as the plugin made them.
+//! Our own: a lab of two nodes with everything that runs on them, and the pods' interfaces as the plugin made them. Its
+//! programs are measured by themselves, while nothing happens; while packets are measured, only the switches run.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -6,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bench::labs::Lab;
+use bench::{Background, Interrupt, Report};
 use host::{Netlink, Netns};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,6 +16,8 @@ use crate::cluster::{self, POLICIES, SERVICES};
 use crate::contender::{Contender, End, LOADED, OURS, Overlay};
 
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Time between two audits of a node, unless told otherwise.
+const AUDIT: Duration = Duration::from_secs(60);
 const NODES: [&str; 2] = ["node-1", "node-2"];
 
 /// A lab with three pods; `loaded`: with policies and Services.
@@ -22,6 +26,8 @@ pub(crate) fn contender(
     overlay: Overlay,
     datapath: &str,
     loaded: bool,
+    interrupt: &Interrupt,
+    report: &mut Report,
 ) -> anyhow::Result<Contender> {
     let name = format!("{}{}", overlay.name(), if loaded { "-full" } else { "" });
     let arguments =
@@ -39,7 +45,42 @@ pub(crate) fn contender(
     }
     let [client, near, far] = pods.map(|(name, node)| end(&lab, name, node));
     let key = if loaded { LOADED } else { OURS };
-    Ok(Contender { key, client: client?, near: near?, far: far?, _guard: Box::new(lab) })
+    let (client, near, far) = (client?, near?, far?);
+    let (agents, switches) = (lab.processes(&["agent"])?, lab.processes(&["ovs-vswitchd", "ovsdb-server"])?);
+    if overlay == Overlay::Vxlan {
+        idle(key, &[("k-vswitchd", &agents), ("Open vSwitch", &switches)], interrupt, report)?;
+    }
+    // Control planes are on other machines, and what the agents do is known by now. They do not wake in between: a controller that
+    // slept for longer than its lease would end, and an agent have its audit, which is rare otherwise, each time.
+    let others = (lab.control_plane()?, Background::of(agents));
+    others.0.rest()?;
+    others.1.rest()?;
+    let background = vec![Background::of(switches)];
+    Ok(Contender { key, client, near, far, background, _guard: Box::new((others, lab)) })
+}
+
+/// Measures what the programs of the nodes do while the pods do nothing, for as long as it is from one audit to the next.
+fn idle(
+    key: &str,
+    programs: &[(&str, &[u32])],
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let used = |pids: &[u32]| pids.iter().map(|pid| bench::processor_time(*pid)).sum::<Result<Duration, _>>();
+    let before: Vec<_> = programs.iter().map(|(_, pids)| used(pids)).collect::<Result<_, _>>()?;
+    let begin = Instant::now();
+    while begin.elapsed() < AUDIT {
+        interrupt.check()?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let of = begin.elapsed() * u32::try_from(NODES.len())?;
+    println!("\n{key}, pods idle, of a node's processor:");
+    for ((program, pids), before) in programs.iter().zip(before) {
+        let share = used(pids)?.saturating_sub(before).div_duration_f64(of);
+        println!("  {program:<12}  {:.2} %", 100.0 * share);
+        report.figures(&format!("idle, share of a node's processor: {key}: {program}"), &[share]);
+    }
+    Ok(())
 }
 
 /// MTU of a pod's interface.

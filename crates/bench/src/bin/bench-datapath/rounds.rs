@@ -1,4 +1,5 @@
-//! Rounds: in each one every contender is measured once in everything, and each round begins with another one.
+//! Rounds: in each one every contender is measured once in everything, and each round begins with another one. The switches
+//! of all others rest meanwhile: on few processors they would be measured, too.
 
 use std::time::Duration;
 
@@ -7,6 +8,9 @@ use bench::Interrupt;
 
 use crate::contender::{Contender, Path};
 use crate::load::Measure;
+
+/// How long a contender's switches have to do what became due while they rested.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// What was measured of all contenders on a path.
 pub(crate) struct Figures {
@@ -26,6 +30,7 @@ pub(crate) fn play(
     let names = || contenders.iter().map(|contender| (contender.key, Vec::new())).collect();
     let kinds = paths.iter().flat_map(|path| Measure::ALL.map(|measure| (*path, measure)));
     let mut all: Vec<Figures> = kinds.map(|(path, measure)| Figures { path, measure, of: names() }).collect();
+    contenders.iter().try_for_each(Contender::rest)?;
     for round in 0..rounds {
         for figures in &mut all {
             for place in 0..contenders.len() {
@@ -39,9 +44,12 @@ pub(crate) fn play(
                     continue;
                 };
                 let server = contender.server(figures.path);
+                contender.wake()?;
+                std::thread::sleep(SETTLE);
                 let value = figures.measure.run(&contender.client, server, time);
                 let what = || format!("{name}, {}, {}", figures.path.name(), figures.measure.name());
                 values.push(value.with_context(what)?);
+                contender.rest()?;
             }
         }
     }
