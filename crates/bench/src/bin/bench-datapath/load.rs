@@ -17,8 +17,9 @@ const CHUNK: usize = 128 << 10;
 const MESSAGE: usize = 64;
 /// How long any packet may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Of a measurement's time, what goes by before it counts.
-const WARM_UP: u32 = 4;
+/// What goes by of each measurement before it counts: the first packets after some seconds of silence are upcalls, and go past
+/// each policy of the pods.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// A kind of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ fn throughput(from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
                 let bits = 8.0 * f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) * 1024.0;
                 return Ok(bits / from.elapsed().as_secs_f64() / 1e9);
             }
-            if begin.elapsed() < time / WARM_UP {
+            if begin.elapsed() < WARM_UP {
                 from = Instant::now();
             } else {
                 bytes += read as u64;
@@ -88,7 +89,7 @@ fn throughput(from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
         }
     });
     let (chunk, begin) = (vec![0x5a; CHUNK], Instant::now());
-    while begin.elapsed() < time + time / WARM_UP {
+    while begin.elapsed() < time + WARM_UP {
         sending.write_all(&chunk)?;
     }
     drop(sending);
@@ -123,7 +124,7 @@ fn connections(from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
     };
     let all = || -> std::io::Result<f64> {
         let warm_up = Instant::now();
-        while warm_up.elapsed() < time / WARM_UP {
+        while warm_up.elapsed() < WARM_UP {
             ask([0; MESSAGE])?;
         }
         let (begin, mut asked) = (Instant::now(), 0_u32);
@@ -170,11 +171,11 @@ fn latency(from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
 fn exchange(client: &UdpSocket, time: Duration) -> anyhow::Result<Vec<Duration>> {
     let (mut times, mut lost) = (Vec::new(), 0);
     let (mut buffer, begin) = ([0; MESSAGE], Instant::now());
-    while begin.elapsed() < time + time / WARM_UP {
+    while begin.elapsed() < time + WARM_UP {
         let sent = Instant::now();
         client.send(&[0x5a; MESSAGE])?;
         match client.recv(&mut buffer) {
-            Ok(_) if begin.elapsed() > time / WARM_UP => times.push(sent.elapsed()),
+            Ok(_) if begin.elapsed() > WARM_UP => times.push(sent.elapsed()),
             Ok(_) => {}
             Err(_) => {
                 lost += 1;

@@ -40,10 +40,10 @@ struct Arguments {
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
     /// Rounds
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Milliseconds of one measurement
-    #[arg(long, default_value_t = 800)]
+    #[arg(long, default_value_t = 1600)]
     time: u64,
     /// Measure this overlay alone
     #[arg(long, value_parser = ["vxlan", "gre"])]

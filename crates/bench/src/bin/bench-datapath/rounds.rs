@@ -10,7 +10,7 @@ use crate::contender::{Contender, Path};
 use crate::load::Measure;
 
 /// How long a contender's switches have to do what became due while they rested.
-const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// What was measured of all contenders on a path.
 pub(crate) struct Figures {
