@@ -17,8 +17,8 @@ const CHUNK: usize = 128 << 10;
 const MESSAGE: usize = 64;
 /// How long any packet may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What goes by of each measurement before it counts: the first packets after some seconds of silence are upcalls, and go past
-/// each policy of the pods.
+/// What goes by of each measurement before it counts: the first packets after some seconds of silence are upcalls. What is
+/// measured is the steady state, and not them.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// A kind of measurement.
