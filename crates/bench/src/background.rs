@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Processes that can be made to rest. They go on when this is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Background(Vec<Pid>);
 
 impl Background {

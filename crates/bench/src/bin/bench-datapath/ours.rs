@@ -52,9 +52,8 @@ pub(crate) fn contender(
     }
     // Control planes are on other machines, and what the agents do is known by now. They do not wake in between: a controller that
     // slept for longer than its lease would end, and an agent have its audit, which is rare otherwise, each time.
-    let others = (lab.control_plane()?, Background::of(agents));
-    others.0.rest()?;
-    others.1.rest()?;
+    let others = [lab.control_plane()?, Background::of(agents)];
+    others.iter().try_for_each(Background::rest)?;
     let background = vec![Background::of(switches)];
     Ok(Contender { key, client, near, far, background, _guard: Box::new((others, lab)) })
 }
