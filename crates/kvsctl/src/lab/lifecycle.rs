@@ -215,12 +215,19 @@ pub(super) fn take_down(common: &Common) -> anyhow::Result<Option<Swept>> {
     }
     // The supervisor takes most of it down in good order; what remains, or all where it died, is swept.
     if let Some(pid) = sweep::supervisor(&layout)? {
-        match request(&layout, &Request::Down, |_| {}) {
-            Ok(_) | Err(ClientError::Dead { .. } | ClientError::Absent { .. }) => {}
-            Err(error) => eprintln!("{} {error}", yellow("note:")),
-        }
+        let ends = match request(&layout, &Request::Down, |_| {}) {
+            Ok(_) | Err(ClientError::Dead { .. } | ClientError::Absent { .. }) => true,
+            Err(ClientError::Silent { after, .. }) => {
+                eprintln!("{} the supervisor has not answered for {after:?}: it is killed", yellow("note:"));
+                false
+            }
+            Err(error) => {
+                eprintln!("{} {error}", yellow("note:"));
+                true
+            }
+        };
         let begin = Instant::now();
-        while lives(pid) && begin.elapsed() < patience(3 * PATIENCE) {
+        while ends && lives(pid) && begin.elapsed() < patience(3 * PATIENCE) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -246,6 +253,9 @@ pub(super) fn list(common: &Common) -> anyhow::Result<()> {
         let layout = Layout::new(&name);
         match request(&layout, &Request::Status, |_| {}) {
             Ok(Reply::Status(status)) => statuses.push(json!(status)),
+            Err(ClientError::Silent { .. }) => {
+                statuses.push(json!({"name": name.as_str(), "stage": "silent"}));
+            }
             _ => statuses.push(json!({"name": name.as_str(), "stage": Stage::Dead})),
         }
     }
