@@ -74,8 +74,16 @@ pub struct BridgePlan {
     pub facts: NodeFacts,
     /// Encapsulation.
     pub overlay: OverlayType,
-    /// The node's end of all tunnels.
-    pub overlay_ip: IpAddr,
+    /// The node's end of all tunnels, where Open vSwitch has to be told.
+    pub local_ip: Option<IpAddr>,
+}
+
+/// The tunnels' source, unless the userspace datapath can take but the right one: the only address of its family there is. If
+/// told, it wants a route of the kernel's that says the address is this node's, and has none while it reads the kernel's
+/// routes anew, or where it is not to read them (`ovs_router_lookup` of lib/ovs-router.c; docs/datapaths.md).
+fn local_ip(datapath: Datapath, overlay_ip: IpAddr, uplink: &[IpAddr]) -> Option<IpAddr> {
+    let only = uplink.iter().all(|other| *other == overlay_ip || other.is_ipv4() != overlay_ip.is_ipv4());
+    (datapath == Datapath::System || !only).then_some(overlay_ip)
 }
 
 /// Name of the tunnel port. It differs from pods' ports, which have a digit or a letter in place of the hyphen.
@@ -88,9 +96,9 @@ pub const fn tunnel_name(overlay: OverlayType) -> &'static str {
 }
 
 impl BridgePlan {
-    /// The plan for a node.
+    /// The plan for a node whose uplink has these addresses.
     #[must_use]
-    pub fn new(name: &str, datapath: Datapath, config: &NodeConfig, mtu: u16) -> Self {
+    pub fn new(name: &str, datapath: Datapath, config: &NodeConfig, uplink: &[IpAddr], mtu: u16) -> Self {
         let ipv4 = config.pod_cidr.ipv4().and_then(|net| match gateway(net.into())? {
             IpAddr::V4(address) => Some((net, address)),
             IpAddr::V6(_) => None,
@@ -104,7 +112,7 @@ impl BridgePlan {
             datapath,
             facts: NodeFacts { node: config.name.clone(), ipv4, ipv6, mtu },
             overlay: config.overlay_type,
-            overlay_ip: config.overlay_ip,
+            local_ip: local_ip(datapath, config.overlay_ip, uplink),
         }
     }
 
@@ -214,8 +222,8 @@ impl BridgePlan {
     /// Flow-based: flows say where to, with which key.
     fn tunnel_options(&self) -> BTreeMap<String, String> {
         let pairs = [("remote_ip", "flow".to_owned()), ("key", "flow".to_owned())];
-        let local = ("local_ip", self.overlay_ip.to_string());
-        pairs.into_iter().chain([local]).map(|(key, value)| (key.to_owned(), value)).collect()
+        let local = self.local_ip.map(|address| ("local_ip", address.to_string()));
+        pairs.into_iter().chain(local).map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 
@@ -273,5 +281,15 @@ mod tests {
             assert_eq!(choose_datapath(Some(Datapath::Netdev), Some(&bridge(kind)), false), netdev);
         }
         assert_eq!(choose_datapath(Some(Datapath::System), Some(&bridge("netdev")), true), system);
+    }
+
+    #[test]
+    fn tunnels_have_a_source_unless_the_userspace_datapath_has_no_choice() {
+        let [own, other, ipv6] =
+            ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        assert_eq!(local_ip(Datapath::System, own, &[own]), Some(own));
+        assert_eq!(local_ip(Datapath::Netdev, own, &[own, ipv6]), None);
+        assert_eq!(local_ip(Datapath::Netdev, own, &[other, own]), Some(own));
+        assert_eq!(local_ip(Datapath::Netdev, ipv6, &[own, ipv6]), None);
     }
 }
