@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use system_tests::{Lab, Node, Port, connects, kill, pods, possible};
+use system_tests::{Lab, Node, Ping, Port, connects, kill, pods, possible};
 
 /// What of pods is on a node: ports, host ends of veth pairs, flows.
 type Traces = (Vec<Port>, BTreeSet<String>, BTreeSet<String>);
@@ -58,6 +58,8 @@ fn a_hundred_pods_at_once_all_work_and_leave_nothing() {
         return;
     }
     let (lab, before, sandboxes) = baseline();
+    let (keeper, prober) = (lab.node(1).port("keeper"), lab.node(2).port("prober"));
+    let pings = keeper.addresses().map(|to| Ping::start(&prober.open(), to, 1_000_000));
     let begin = Instant::now();
     lab.apply(&many(100));
     lab.wait_for_pods(102);
@@ -77,6 +79,11 @@ fn a_hundred_pods_at_once_all_work_and_leave_nothing() {
         lab.sandboxes().count() == sandboxes && traces(&lab.node(1)) == before
     });
     println!("100 pods are gone after {:?}", begin.elapsed());
+    for ping in pings {
+        let (sent, lost) = ping.interrupt();
+        println!("{lost} of {sent} pings between nodes lost meanwhile");
+        assert_eq!(lost, 0, "of {sent} pings");
+    }
     lab.reaches("default/prober", "default/keeper");
 }
 

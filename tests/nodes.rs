@@ -78,6 +78,10 @@ fn a_node_whose_address_changes_is_followed() {
     let uplink = netlink.link(link).unwrap().name;
     let again = ["node-exec", "node-2", "--", "ip", "address", "replace", "172.30.0.99/24", "dev", &uplink];
     let _ = lab.run(&again);
+    if !host::kernel::has_openvswitch().unwrap() {
+        // Open vSwitch keeps with a route the address that it had when it was told (docs/operations.md, Datapaths).
+        lab.node(2).exec(&["ovs-appctl", "ovs/route/add", "172.30.0.0/24", &uplink]);
+    }
     let connected = |from: &str, to: &str| {
         let results = lab.json(&["probe", "--from", from, "--to", to, "--probe", "TCP/80"]);
         results.as_array().unwrap().iter().all(|result| result["result"] == "connected")

@@ -30,6 +30,8 @@ fn updates_and_restarts_go_unnoticed() {
         Box::new(|| {
             kube.kubectl(&["set", "env", "deployment/web", "TURN=2"]);
             kube.rollout("default", "deployment/web");
+            // The next steps are about k-vswitch alone.
+            kube.until_gone();
         }),
     ));
     steps.push((

@@ -99,6 +99,15 @@ impl Kube {
         }
     }
 
+    /// Waits until the pods of the namespace `default` that are told to go are gone, and their interfaces with them.
+    pub fn until_gone(&self) {
+        self.until("pods that end to be gone", || {
+            let pods = self.get(&["pods"]);
+            let stays = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_null();
+            pods["items"].as_array().unwrap().iter().all(stays)
+        });
+    }
+
     /// The running and ready pods with a label, of the namespace `default`, by name.
     #[must_use]
     pub fn ready(&self, label: &str) -> Vec<RealPod> {

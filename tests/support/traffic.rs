@@ -2,14 +2,12 @@
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use host::Netns;
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::patience;
 
@@ -25,65 +23,6 @@ const PACE: Duration = Duration::from_millis(2);
 pub fn connects(from: &Netns, to: impl Into<IpAddr>, port: u16) -> bool {
     let to = SocketAddr::new(to.into(), port);
     from.run(|| TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_ok()).unwrap()
-}
-
-/// `ping`, one every 10 ms.
-#[derive(Debug)]
-pub struct Ping {
-    to: IpAddr,
-    child: Child,
-}
-
-impl Ping {
-    /// Sends so many echo requests from a namespace.
-    #[must_use]
-    pub fn start(from: &Netns, to: impl Into<IpAddr>, count: u32) -> Self {
-        let to = to.into();
-        let mut command = Command::new("ping");
-        command.args(["-n", "-q", "-i", "0.01", "-c", &count.to_string(), &to.to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { to, child: from.run(|| command.spawn()).unwrap().unwrap() }
-    }
-
-    /// Whether it has more to send.
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Ends it, and says what [`Self::finish`] says.
-    #[must_use]
-    pub fn interrupt(self) -> (u32, u32) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(pid, Signal::INT).unwrap();
-        let (sent, lost) = self.finish();
-        // The last one may be on its way.
-        (sent, if lost == 1 { 0 } else { lost })
-    }
-
-    /// Waits for its end: how many were sent and how many of them had no answer.
-    #[must_use]
-    pub fn finish(mut self) -> (u32, u32) {
-        let mut said = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        self.child.wait().unwrap();
-        let words: Vec<&str> = said.split_whitespace().collect();
-        let before = |word: &str| {
-            let at = words.iter().position(|w| w.trim_end_matches(',') == word);
-            at.and_then(|at| words.get(at.checked_sub(if word == "received" { 1 } else { 2 })?))
-        };
-        let number = |word: &str| before(word).and_then(|n| n.parse::<u32>().ok());
-        let (sent, received) = number("transmitted")
-            .zip(number("received"))
-            .unwrap_or_else(|| panic!("ping {} said {said:?}", self.to));
-        (sent, sent - received)
-    }
-}
-
-impl Drop for Ping {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// A TCP connection that carries numbers in sequence, until it is told to end.

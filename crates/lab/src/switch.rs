@@ -1,8 +1,11 @@
 //! A node's Open vSwitch: `ovsdb-server` and `ovs-vswitchd` of its own, as a distribution's service would run them.
 //!
 //! With OVS's own datapath (`netdev`) tunnels need the underlay addresses on a bridge, so the node's uplink is a port of
-//! `br-phy`, an ordinary learning switch, whose local interface has the node's addresses. With the kernel's datapath the
-//! uplink keeps them and there is no such bridge.
+//! `br-phy`, an ordinary learning switch, whose local interface has the node's addresses. It is told the routes that tunnels
+//! take, and reads none of the kernel's: otherwise, it would have none for a moment whenever an interface comes or goes, as
+//! docs/datapaths.md has it. With the kernel's datapath the uplink keeps the addresses and there is no such bridge.
+
+mod physical;
 
 use std::ffi::OsString;
 use std::io;
@@ -14,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
+use self::physical::Physical;
 use crate::layout::NodeLayout;
 use crate::patience::patience;
 use crate::plan::{self, Ends};
@@ -23,9 +27,6 @@ use crate::topology::{self, UPLINK};
 
 /// The schema that Open vSwitch's packages install.
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
-
-/// Bridge that holds the uplink of a node with OVS's own datapath.
-const PHYSICAL_BRIDGE: &str = "br-phy";
 
 /// How long the switch may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -78,16 +79,19 @@ pub struct Switch {
     layout: NodeLayout,
     netns: PathBuf,
     underlay: Ends,
-    netdev: bool,
     database: Program,
     vswitchd: Program,
-    /// Gives `br-phy` its addresses again whenever `ovs-vswitchd` was started anew.
-    keeper: JoinHandle<()>,
+    /// With OVS's own datapath.
+    physical: Option<Physical>,
+    /// Gives `br-phy` what it needs again whenever `ovs-vswitchd` was started anew.
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        self.keeper.abort();
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
     }
 }
 
@@ -96,15 +100,16 @@ impl Switch {
     #[must_use]
     pub fn new(node: &str, layout: NodeLayout, netns: PathBuf, underlay: Ends, netdev: bool) -> Self {
         let vswitchd = Program::new("ovs-vswitchd");
-        let keeper = tokio::spawn(keep_addresses(vswitchd.watch(), netns.clone(), underlay, netdev));
+        let physical = netdev.then(|| Physical::new(layout.clone(), netns.clone(), underlay));
+        let keeper = physical.clone().map(|physical| tokio::spawn(physical.keep(vswitchd.watch())));
         Self {
             node: node.to_owned(),
             layout,
             netns,
             underlay,
-            netdev,
             database: Program::new("ovsdb-server"),
             vswitchd,
+            physical,
             keeper,
         }
     }
@@ -129,16 +134,15 @@ impl Switch {
         let system_id = format!("external_ids:system-id={}", self.node);
         self.vsctl(&["--no-wait", "init", "--", "set", "Open_vSwitch", ".", &system_id]).await?;
         let socket = format!("unix:{}", self.layout.ovsdb_socket().display());
-        self.vswitchd.start(self.spec("ovs-vswitchd", [socket.into()])).await?;
-        if self.netdev {
-            let datapath = ["set", "Bridge", PHYSICAL_BRIDGE, "datapath_type=netdev", "fail_mode=standalone"];
-            let mut args = vec!["--may-exist", "add-br", PHYSICAL_BRIDGE, "--"];
-            args.extend(datapath);
-            args.extend(["--", "--may-exist", "add-port", PHYSICAL_BRIDGE, UPLINK]);
-            self.vsctl(&args).await?;
+        let option = self.physical.as_ref().map(|_| physical::VSWITCHD_OPTION.into());
+        self.vswitchd.start(self.spec("ovs-vswitchd", [socket.into()].into_iter().chain(option))).await?;
+        if let Some(physical) = &self.physical {
+            self.vsctl(&physical::BRIDGE_COMMANDS).await?;
+            physical.equip().await?;
+        } else {
+            let (netns, underlay) = (self.netns.clone(), self.underlay);
+            blocking(move || topology::set_addresses(&Netns::open(netns)?, UPLINK, underlay, true)).await?;
         }
-        let (netns, underlay, link) = (self.netns.clone(), self.underlay, self.underlay_link());
-        blocking(move || topology::set_addresses(&Netns::open(netns)?, link, underlay, true)).await?;
         self.wait_for_gateway().await;
         Ok(())
     }
@@ -176,10 +180,6 @@ impl Switch {
         [("ovsdb-server", self.database.state()), ("ovs-vswitchd", self.vswitchd.state())]
     }
 
-    const fn underlay_link(&self) -> &'static str {
-        if self.netdev { PHYSICAL_BRIDGE } else { UPLINK }
-    }
-
     fn spec(&self, name: &'static str, args: impl IntoIterator<Item = OsString>) -> ProgramSpec {
         let ovs = self.layout.ovs();
         // With its pid file and control socket under their usual names, ovs-appctl finds it.
@@ -190,14 +190,10 @@ impl Switch {
             name: format!("{}/{name}", self.node),
             program: name.into(),
             args: all,
-            envs: self.environment(),
+            envs: ovs_environment(&self.layout),
             site: Site::Netns(self.netns.clone()),
             log: self.layout.log(name),
         }
-    }
-
-    fn environment(&self) -> Vec<(String, OsString)> {
-        ovs_environment(&self.layout)
     }
 
     async fn wait_for_database(&self) -> Result<(), SwitchError> {
@@ -223,21 +219,25 @@ impl Switch {
     }
 
     async fn tool(&self, tool: &'static str, args: &[OsString]) -> Result<(), SwitchError> {
-        let log = self.layout.log("ovs-vswitchd");
-        let failed = |said: String| SwitchError::Tool { tool, said, log: log.clone() };
-        let run = Command::new(tool)
-            .args(args)
-            .envs(self.environment())
-            .stdin(std::process::Stdio::null())
-            .output();
-        let output = run.await.map_err(|error| {
-            failed(format!("{error}; install the openvswitch-switch package if it is missing"))
-        })?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-        }
+        run_tool(&self.layout, tool, args).await
+    }
+}
+
+/// Runs one of OVS's tools, which finds this node's switch.
+async fn run_tool(layout: &NodeLayout, tool: &'static str, args: &[OsString]) -> Result<(), SwitchError> {
+    let failed = |said: String| SwitchError::Tool { tool, said, log: layout.log("ovs-vswitchd") };
+    let run = Command::new(tool)
+        .args(args)
+        .envs(ovs_environment(layout))
+        .stdin(std::process::Stdio::null())
+        .output();
+    let output = run.await.map_err(|error| {
+        failed(format!("{error}; install the openvswitch-switch package if it is missing"))
+    })?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 }
 
@@ -247,35 +247,6 @@ pub fn ovs_environment(layout: &NodeLayout) -> Vec<(String, OsString)> {
     ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"]
         .map(|name| (name.to_owned(), layout.ovs().into_os_string()))
         .to_vec()
-}
-
-/// The local interface of `br-phy` goes when `ovs-vswitchd` ends, and its addresses with it. On a machine the system's
-/// network configuration puts them back.
-async fn keep_addresses(
-    mut states: tokio::sync::watch::Receiver<ProgramState>,
-    netns: PathBuf,
-    underlay: Ends,
-    netdev: bool,
-) {
-    while states.changed().await.is_ok() {
-        let restarted = matches!(&*states.borrow_and_update(), ProgramState::Running { restarts: 1.., .. });
-        if !netdev || !restarted {
-            continue;
-        }
-        let begin = tokio::time::Instant::now();
-        loop {
-            let netns = netns.clone();
-            let set = move || topology::set_addresses(&Netns::open(netns)?, PHYSICAL_BRIDGE, underlay, true);
-            match blocking(set).await {
-                Ok(()) => break,
-                Err(error) if begin.elapsed() > patience(PATIENCE) => {
-                    tracing::warn!(%error, "the underlay addresses are not back");
-                    break;
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
 }
 
 async fn blocking<F>(work: F) -> Result<(), SwitchError>
