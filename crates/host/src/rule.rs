@@ -1,5 +1,8 @@
 //! Rules that say which table of routes is looked in (`ip-rule(8)`).
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily,
@@ -14,12 +17,14 @@ const RTM_GETRULE: u16 = 34;
 /// In a rule's header: the table is in an attribute.
 const TABLE_IN_ATTRIBUTE: u8 = 0;
 
-/// "Packets that this host makes itself are looked up in that table": `iif lo lookup TABLE`. What it forwards has come in
-/// by another interface.
+/// "Packets that this host makes itself, to that network, are looked up in that table": `to NETWORK iif lo lookup TABLE`. What it
+/// forwards has come in by another interface.
+///
+/// The network spares others the table: the kernel also looks the ways back to senders up as if this host sent there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnPacketsRule {
-    /// For IPv4 or for IPv6.
-    pub ipv4: bool,
+    /// Where the packets go; the host bits are zero.
+    pub destination: IpNet,
     /// The table.
     pub table: u32,
     /// Its place among the rules: lower ones come first.
@@ -29,7 +34,11 @@ pub struct OwnPacketsRule {
 impl OwnPacketsRule {
     fn message(self) -> RuleMessage {
         let mut message = RuleMessage::default();
-        message.header.family = if self.ipv4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        message.header.family = match self.destination {
+            IpNet::V4(_) => AddressFamily::Inet,
+            IpNet::V6(_) => AddressFamily::Inet6,
+        };
+        message.header.dst_len = self.destination.prefix_len();
         message.header.table = TABLE_IN_ATTRIBUTE;
         message.header.action = RuleAction::ToTable;
         message.attributes = vec![
@@ -37,26 +46,30 @@ impl OwnPacketsRule {
             RuleAttribute::Table(self.table),
             RuleAttribute::Priority(self.priority),
         ];
+        if self.destination.prefix_len() > 0 {
+            message.attributes.push(RuleAttribute::Destination(self.destination.network()));
+        }
         message
     }
 
     fn from_message(message: &RuleMessage) -> Option<Self> {
-        let ipv4 = match message.header.family {
-            AddressFamily::Inet => true,
-            AddressFamily::Inet6 => false,
+        let mut destination: IpAddr = match message.header.family {
+            AddressFamily::Inet => Ipv4Addr::UNSPECIFIED.into(),
+            AddressFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
             _ => return None,
         };
-        let mut rule = Self { ipv4, table: message.header.table.into(), priority: 0 };
-        let mut own = false;
+        let (mut table, mut priority, mut own) = (message.header.table.into(), 0, false);
         for attribute in &message.attributes {
             match attribute {
                 RuleAttribute::Iifname(name) => own = name == "lo",
-                RuleAttribute::Table(table) => rule.table = *table,
-                RuleAttribute::Priority(priority) => rule.priority = *priority,
+                RuleAttribute::Table(number) => table = *number,
+                RuleAttribute::Priority(number) => priority = *number,
+                RuleAttribute::Destination(address) => destination = *address,
                 _ => {}
             }
         }
-        (own && message.header.action == RuleAction::ToTable).then_some(rule)
+        let destination = IpNet::new(destination, message.header.dst_len).ok()?;
+        (own && message.header.action == RuleAction::ToTable).then_some(Self { destination, table, priority })
     }
 }
 

@@ -24,11 +24,11 @@ fn is_loopback(field: &str) -> Value {
     matches(payload("ip", field), "==", prefix(LOOPBACK_IPV4.into()))
 }
 
-/// Drops what comes by the bridge from or to loopback addresses, in a chain before connection tracking: answers have the node's
-/// address on the bridge there. It does so always: others set `route_localnet` for all interfaces.
-pub(super) fn guard(chain: &str, from_bridge: &Value) -> [Value; 2] {
+/// Drops what comes from or to loopback addresses, in a chain for what comes by the bridge, before connection tracking: answers have
+/// the node's address on the bridge there. It does so always: others set `route_localnet` for all interfaces.
+pub(super) fn guard(chain: &str) -> [Value; 2] {
     ["saddr", "daddr"].map(|field| {
-        let expr = [from_bridge.clone(), is_loopback(field), json!({ "drop": null })];
+        let expr = [is_loopback(field), json!({ "drop": null })];
         rule(chain, &expr, "loopback addresses are for this machine alone")
     })
 }

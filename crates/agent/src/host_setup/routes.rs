@@ -38,9 +38,13 @@ fn neighbours(plan: &HostPlan, netlink: &mut Netlink, link: u32) -> host::Result
     wanted.into_iter().try_for_each(|(address, mac)| netlink.set_neighbour(link, address.into(), mac.0))
 }
 
-/// A route to each range of addresses that the bridge is responsible for.
+/// The ranges of addresses that the bridge is responsible for.
+fn ranges(family: &Family) -> impl Iterator<Item = IpNet> {
+    [Some(family.cluster), family.service_cidr].into_iter().flatten()
+}
+
+/// A route to each of them.
 fn wanted(plan: &HostPlan, route: impl Fn(&Family, IpNet) -> Route) -> Vec<Route> {
-    let ranges = |f: &Family| [Some(f.cluster), f.service_cidr].into_iter().flatten();
     let of = |f| ranges(f).map(|net| route(f, net).with_source(f.gateway)).collect::<Vec<_>>();
     plan.families.iter().flat_map(of).collect()
 }
@@ -69,7 +73,8 @@ fn rules(plan: &HostPlan, netlink: &mut Netlink) -> host::Result<()> {
     let wanted: Vec<OwnPacketsRule> = plan
         .families
         .iter()
-        .map(|f| OwnPacketsRule { ipv4: f.cluster.addr().is_ipv4(), table: OWN_TABLE, priority: OWN_TABLE })
+        .flat_map(ranges)
+        .map(|net| OwnPacketsRule { destination: net.trunc(), table: OWN_TABLE, priority: OWN_TABLE })
         .collect();
     let present = netlink.rules()?;
     for rule in wanted.iter().filter(|rule| !present.contains(rule)) {

@@ -1,7 +1,8 @@
 //! The nftables table: masquerading for what pods send to the outside, and nothing from a pod's veth to the host's stack
 //! but by the bridge. (On the userspace datapath the kernel sees a copy of what pods send.) And no tunnels of pods:
 //! masqueraded, they would come to another node from this one's address, and could carry any pod's packets. The node's own
-//! tunnels are not tracked: the connections within are, by the bridge.
+//! tunnels are not tracked: the connections within are, by the bridge. They carry most of what a node gets, and each name of
+//! an interface that a packet is compared with costs a hundredth of its way: it is one.
 //!
 //! What it has for Services is in [`super::services`].
 
@@ -10,11 +11,13 @@ use serde_json::{Value, json};
 
 use api::OverlayType;
 
-use super::nft::{base_chain, batch, matches, meta, payload, prefix, rule, table};
+use super::nft::{base_chain, batch, chain, matches, meta, payload, prefix, rule, table};
 use super::{Family, HostPlan, loopback, services};
 
 /// Host ends of pods' veth pairs, as nftables writes a prefix.
 const POD_PORTS: &str = "kvs*";
+/// What comes in by the bridge, before connection tracking: from pods, and from nodes by tunnels.
+const FROM_BRIDGE: &str = "from-bridge";
 /// UDP port of VXLAN (RFC 7348 section 8).
 const VXLAN_PORT: u16 = 4789;
 /// IP protocol number of GRE (RFC 2784 section 4).
@@ -32,6 +35,7 @@ pub(super) fn ruleset(plan: &HostPlan) -> Value {
         base_chain("own-tunnels", "filter", "output", -300),
         base_chain("pod-tunnels", "filter", "forward", 0),
         base_chain("masquerade", "nat", "postrouting", 100),
+        chain("add", FROM_BRIDGE),
         rule(
             "pod-ports",
             &[matches(meta("iifname"), "==", POD_PORTS), json!({ "drop": null })],
@@ -39,8 +43,18 @@ pub(super) fn ruleset(plan: &HostPlan) -> Value {
         ),
         rule(
             "pod-ports",
-            &[encapsulated(plan.overlay), own("daddr"), json!({ "notrack": null })],
+            &[
+                encapsulated(plan.overlay),
+                own("daddr"),
+                json!({ "notrack": null }),
+                json!({ "accept": null }),
+            ],
             "tunnels are no connections",
+        ),
+        rule(
+            "pod-ports",
+            &[from_bridge(plan), json!({ "goto": { "target": FROM_BRIDGE } })],
+            "the bridge's own",
         ),
         rule(
             "own-tunnels",
@@ -49,27 +63,27 @@ pub(super) fn ruleset(plan: &HostPlan) -> Value {
         ),
         rule(
             "pod-tunnels",
-            &[
-                matches(meta("iifname"), "==", plan.bridge.as_str()),
-                encapsulated(plan.overlay),
-                json!({ "drop": null }),
-            ],
+            &[from_bridge(plan), encapsulated(plan.overlay), json!({ "drop": null })],
             "pods do not speak to tunnels",
         ),
     ];
-    let bridge = |end: &str| matches(meta(end), "==", plan.bridge.as_str());
-    commands.extend(loopback::guard("pod-ports", &bridge("iifname")));
+    commands.extend(loopback::guard(FROM_BRIDGE));
     for family in &plan.families {
         commands.extend(masquerade(&plan.bridge, family));
         if plan.services.is_some() {
-            commands.extend(loopback::sender("masquerade", &bridge("oifname"), family));
+            let to_bridge = matches(meta("oifname"), "==", plan.bridge.as_str());
+            commands.extend(loopback::sender("masquerade", &to_bridge, family));
         }
     }
     commands.extend(match &plan.services {
-        Some(services) => services::commands(&plan.bridge, &plan.families, services),
+        Some(services) => services::commands(&plan.bridge, FROM_BRIDGE, &plan.families, services),
         None => services::none(),
     });
     batch(&commands)
+}
+
+fn from_bridge(plan: &HostPlan) -> Value {
+    matches(meta("iifname"), "==", plan.bridge.as_str())
 }
 
 fn masquerade(bridge: &str, family: &Family) -> [Value; 2] {

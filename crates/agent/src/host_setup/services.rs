@@ -24,14 +24,18 @@ const FROM_HERE: &str = "services-from-here";
 /// What these two jump to.
 const TO_BRIDGE: &str = "services-to-bridge";
 /// For what the bridge wants refused.
-const REFUSED: &str = "services-refused";
+const REFUSED: &str = "services-refusals";
 /// Before `dstnat` (nft(8), "Standard priority names").
 const BEFORE_OTHERS: i32 = -105;
-/// `raw`: before connection tracking.
-const RAW: i32 = -300;
 
-/// Declares and fills everything; to be done when all chains are empty.
-pub(super) fn commands(bridge: &str, families: &[Family], services: &Services) -> Vec<Value> {
+/// Declares and fills everything; to be done when all chains are empty. Another one is for what comes by the bridge, before
+/// connection tracking.
+pub(super) fn commands(
+    bridge: &str,
+    from_bridge: &str,
+    families: &[Family],
+    services: &Services,
+) -> Vec<Value> {
     let mut commands: Vec<Value> = chains().chain(sets_and_maps("add")).collect();
     let jump = json!({ "jump": { "target": TO_BRIDGE } });
     commands.extend([
@@ -54,7 +58,7 @@ pub(super) fn commands(bridge: &str, families: &[Family], services: &Services) -
     commands.extend(families.iter().flat_map(|family| own_processes::rules(family, services)));
     commands.extend(families.iter().map(external));
     commands.extend(families.iter().map(|family| node_ports(family, services)));
-    commands.extend(refusals(bridge));
+    commands.extend(refusals(from_bridge));
     commands
 }
 
@@ -71,7 +75,7 @@ fn chains() -> impl Iterator<Item = Value> {
         chain("add", own_processes::TO_HOST),
         base_chain(FROM_OUTSIDE, "nat", "prerouting", BEFORE_OTHERS),
         base_chain(FROM_HERE, "nat", "output", BEFORE_OTHERS),
-        base_chain(REFUSED, "filter", "prerouting", RAW),
+        chain("add", REFUSED),
     ]
     .into_iter()
 }
@@ -114,16 +118,14 @@ fn node_ports(family: &Family, services: &Services) -> Value {
 ///
 /// An SCTP association that is about to begin ends with "protocol unreachable" and goes on trying with other messages
 /// (RFC 9260 section 10). nftables can say that of IPv4 alone.
-fn refusals(bridge: &str) -> [Value; 3] {
-    let refused = |rest: &[Value], comment| {
-        let mut expr = vec![
-            matches(meta("iifname"), "==", bridge),
-            matches(payload("ether", "saddr"), "==", REFUSED_MAC.to_string()),
-        ];
-        expr.extend_from_slice(rest);
-        rule(REFUSED, &expr, comment)
-    };
+fn refusals(from_bridge: &str) -> [Value; 4] {
+    let refused = |expr: &[Value], comment| rule(REFUSED, expr, comment);
+    let hidden = [
+        matches(payload("ether", "saddr"), "==", REFUSED_MAC.to_string()),
+        json!({ "jump": { "target": REFUSED } }),
+    ];
     [
+        rule(from_bridge, &hidden, "what the bridge wants refused"),
         refused(
             &[matches(meta("l4proto"), "==", "tcp"), json!({ "reject": { "type": "tcp reset" } })],
             "connections to Services without endpoints",

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use host::{Error, OwnPacketsRule, Route, Veth, ethtool};
+use ipnet::IpNet;
 
 use crate::{TestNetns, ip, net, privileged};
 
@@ -171,8 +172,7 @@ fn own_packets_take_the_routes_of_a_table_of_their_own() {
     let link = netns.interface("up0");
     let mut netlink = netns.netlink();
     netlink.add_address(link, net("192.0.2.1/32")).unwrap();
-    for (ipv4, destination, via) in [(true, "10.9.0.0/16", "169.254.1.1"), (false, "fd09::/48", "fe80::1:1")]
-    {
+    for (destination, via) in [("10.9.0.0/16", "169.254.1.1"), ("fd09::/48", "fe80::1:1")] {
         let route = Route::via(net(destination), ip(via), link).with_onlink().in_table(0x6b76);
         netlink.replace_route(&route).unwrap();
         let there = netlink.routes_in(0x6b76).unwrap();
@@ -180,10 +180,16 @@ fn own_packets_take_the_routes_of_a_table_of_their_own() {
         assert!(!netlink.routes().unwrap().iter().any(|found| found.destination == net(destination)));
         let host_in_it = net(destination).hosts().next().unwrap();
         assert!(netlink.route_to(host_in_it).is_err());
-        let rule = OwnPacketsRule { ipv4, table: 0x6b76, priority: 0x6b76 };
+        let rule = OwnPacketsRule { destination: net(destination), table: 0x6b76, priority: 0x6b76 };
+        // As from before networks were in them.
+        let wider =
+            OwnPacketsRule { destination: IpNet::new(net(destination).addr(), 0).unwrap().trunc(), ..rule };
+        netlink.add_rule(wider).unwrap();
         netlink.add_rule(rule).unwrap();
         assert!(netlink.add_rule(rule).is_err());
-        assert!(netlink.rules().unwrap().contains(&rule));
+        assert_eq!(netlink.rules().unwrap(), [wider, rule]);
+        netlink.delete_rule(wider).unwrap();
+        assert_eq!(netlink.rules().unwrap(), [rule]);
         assert_eq!(netlink.route_to(host_in_it).unwrap().unwrap().via, Some(ip(via)));
         netlink.delete_rule(rule).unwrap();
         assert!(netlink.delete_rule(rule).unwrap_err().is_not_found());
