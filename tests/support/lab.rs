@@ -133,6 +133,18 @@ impl Lab {
         }
     }
 
+    /// Fails if pings were lost, other than by sockets of the nodes' switches that had no room ([`Node::overflows`]).
+    pub fn none_lost(&self, what: &str, (sent, lost): (u32, u32)) {
+        if lost == 0 {
+            return;
+        }
+        let status = self.json(&["status"]);
+        let names = status["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap());
+        let overflows: u32 = names.map(|name| Node::new(self, name.to_owned()).overflows()).sum();
+        println!("{what}: {lost} of {sent} pings lost, {overflows} packets found no room in sockets");
+        assert!(lost <= overflows, "{what}: {lost} of {sent} pings lost\n{}", self.tails());
+    }
+
     /// One of its nodes, by name.
     #[must_use]
     pub fn node_of(&self, name: &str) -> Node<'_> {

@@ -28,6 +28,10 @@ use crate::topology::{self, UPLINK};
 /// The schema that Open vSwitch's packages install.
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
+/// As Open vSwitch's own script starts them (`ovs-ctl`, `--ovs-vswitchd-priority`). With OVS's own datapath what comes while
+/// `ovs-vswitchd` waits for a processor is lost after some hundred packets.
+const NICENESS: &str = "-10";
+
 /// How long the switch may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -182,13 +186,14 @@ impl Switch {
 
     fn spec(&self, name: &'static str, args: impl IntoIterator<Item = OsString>) -> ProgramSpec {
         let ovs = self.layout.ovs();
+        let mut all: Vec<OsString> = ["-n", NICENESS, name].map(OsString::from).into();
+        all.extend(args);
         // With its pid file and control socket under their usual names, ovs-appctl finds it.
-        let mut all: Vec<OsString> = args.into_iter().collect();
         all.push(format!("--pidfile={}", ovs.join(format!("{name}.pid")).display()).into());
         all.extend(["--no-chdir", "-vconsole:info", "-vsyslog:off", "-vfile:off"].map(OsString::from));
         ProgramSpec {
             name: format!("{}/{name}", self.node),
-            program: name.into(),
+            program: "nice".into(),
             args: all,
             envs: ovs_environment(&self.layout),
             site: Site::Netns(self.netns.clone()),
