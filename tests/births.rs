@@ -59,6 +59,7 @@ fn a_hundred_pods_at_once_all_work_and_leave_nothing() {
     }
     let (lab, before, sandboxes) = baseline();
     let (keeper, prober) = (lab.node(1).port("keeper"), lab.node(2).port("prober"));
+    let since = lab.overflows();
     let pings = keeper.addresses().map(|to| Ping::start(&prober.open(), to, 1_000_000));
     let begin = Instant::now();
     lab.apply(&many(100));
@@ -82,7 +83,7 @@ fn a_hundred_pods_at_once_all_work_and_leave_nothing() {
     for ping in pings {
         let (sent, lost) = ping.interrupt();
         println!("{lost} of {sent} pings between nodes lost meanwhile");
-        lab.none_lost("while pods came and went", (sent, lost));
+        lab.none_lost("while pods came and went", &since, (sent, lost));
     }
     lab.reaches("default/prober", "default/keeper");
 }

@@ -27,6 +27,7 @@ fn killing_daemons_loses_nothing(overlay: &str) {
     let (a, b) = (nodes[0].port("a"), nodes[1].port("b"));
     let flows = [nodes[0].flows(), nodes[1].flows()];
 
+    let since = lab.overflows();
     let streams = [Stream::start(&a.open(), &b.open(), b.ipv4), Stream::start(&b.open(), &a.open(), a.ipv6)];
     let mut ping = Ping::start(&a.open(), b.ipv4, PINGS);
     let others = [Ping::start(&a.open(), b.ipv6, PINGS), Ping::start(&b.open(), a.ipv4, PINGS)];
@@ -51,7 +52,7 @@ fn killing_daemons_loses_nothing(overlay: &str) {
         let (sent, lost) = ping.finish();
         println!("{overlay}: {lost} of {sent} pings lost ({name}) while daemons were killed {kills} times");
         assert_eq!(sent, PINGS);
-        lab.none_lost(name, (sent, lost));
+        lab.none_lost(name, &since, (sent, lost));
     }
     for (stream, family) in streams.into_iter().zip(["IPv4", "IPv6"]) {
         let (bytes, pause) = stream.finish();

@@ -34,6 +34,7 @@ fn without_the_api_running_pods_stay_connected_restarts_change_nothing_and_all_h
 
     // Restarted, it waits, and leaves everything as it is.
     let stream = Stream::start(&a.open(), &b.open(), b.ipv6);
+    let since = lab.overflows();
     let pings = [Ping::start(&a.open(), b.ipv4, 800), Ping::start(&b.open(), a.ipv6, 800)];
     nodes[0].control("restart", "agent");
     nodes[1].kill("agent");
@@ -45,7 +46,7 @@ fn without_the_api_running_pods_stay_connected_restarts_change_nothing_and_all_h
     for ping in pings {
         let (sent, lost) = ping.finish();
         println!("{lost} of {sent} pings lost without the API");
-        lab.none_lost("without the API", (sent, lost));
+        lab.none_lost("without the API", &since, (sent, lost));
     }
     let (bytes, pause) = stream.finish();
     println!("the stream carried {bytes} bytes; its longest pause was {pause:?}");

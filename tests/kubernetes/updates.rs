@@ -56,6 +56,7 @@ fn updates_and_restarts_go_unnoticed() {
     for (what, step) in steps {
         let pods = kube.ready("app=web");
         let far = pods.iter().find(|pod| pod.node != client.node).unwrap_or(&pods[0]);
+        let since = kube.lab.overflows();
         // Endpoints that are updated go away themselves.
         let ping = (!what.contains("endpoints")).then(|| Ping::start(&from, far.addresses[0], 1_000_000));
         let browsing = Browsing::start(&from, to);
@@ -72,7 +73,7 @@ fn updates_and_restarts_go_unnoticed() {
         );
         let lost = ping.map(|ping| {
             let (sent, lost) = ping.interrupt();
-            kube.lab.none_lost(what, (sent, lost));
+            kube.lab.none_lost(what, &since, (sent, lost));
             sent
         });
         println!("{what}: {took:.1} s, {asked} pages and {} packets", lost.unwrap_or(0));
@@ -156,6 +157,7 @@ fn an_upgrade_goes_unnoticed() {
     let other = kube.netns(far);
     kube.until("the policy", || http(&other, denied, "/").is_err());
 
+    let since = kube.lab.overflows();
     let pings = [far, near].map(|pod| Ping::start(&from, pod.addresses[0], 1_000_000));
     let browsing = Browsing::start(&from, SocketAddr::new(cluster_ips(&kube, "web")[0], 80));
     let begin = Instant::now();
@@ -168,7 +170,7 @@ fn an_upgrade_goes_unnoticed() {
     let mut sent = 0;
     for ping in pings {
         let (of, lost) = ping.interrupt();
-        kube.lab.none_lost("upgrade", (of, lost));
+        kube.lab.none_lost("upgrade", &since, (of, lost));
         sent += of;
     }
     println!("upgrade: {took:.1} s, {asked} pages and {sent} packets");

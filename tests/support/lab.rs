@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::{Node, Sandboxes, bin_dir, patience, real};
+use crate::{Node, Overflows, Sandboxes, bin_dir, patience, real};
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
@@ -133,16 +133,22 @@ impl Lab {
         }
     }
 
-    /// Fails if pings were lost, other than by sockets of the nodes' switches that had no room ([`Node::overflows`]).
-    pub fn none_lost(&self, what: &str, (sent, lost): (u32, u32)) {
+    /// What the switches' sockets have dropped so far.
+    #[must_use]
+    pub fn overflows(&self) -> Overflows {
+        Overflows::of(self)
+    }
+
+    /// Fails if more pings were lost than sockets of the nodes' switches have dropped packets since then.
+    pub fn none_lost(&self, what: &str, since: &Overflows, (sent, lost): (u32, u32)) {
         if lost == 0 {
             return;
         }
-        let status = self.json(&["status"]);
-        let names = status["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap());
-        let overflows: u32 = names.map(|name| Node::new(self, name.to_owned()).overflows()).sum();
-        println!("{what}: {lost} of {sent} pings lost, {overflows} packets found no room in sockets");
-        assert!(lost <= overflows, "{what}: {lost} of {sent} pings lost\n{}", self.tails());
+        let dropped = since.until(&self.overflows());
+        println!(
+            "{what}: {lost} of {sent} pings lost, {dropped} packets found no room in the switches' sockets"
+        );
+        assert!(lost <= dropped, "{what}: {lost} of {sent} pings lost\n{}", self.tails());
     }
 
     /// One of its nodes, by name.

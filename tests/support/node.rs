@@ -80,13 +80,6 @@ impl<'a> Node<'a> {
         self.lab.ok(&[&["node-exec", &self.name, "--"], command].concat())
     }
 
-    /// How many packets the node's switch never got to see, since its sockets had no room for them. With OVS's own datapath, what
-    /// comes while `ovs-vswitchd` waits for a processor has to wait there.
-    #[must_use]
-    pub fn overflows(&self) -> u32 {
-        drops(&self.exec(&["ss", "--packet", "--memory"]))
-    }
-
     /// `kvsctl lab start|stop|restart` of the node's `agent` or `ovs`.
     pub fn control(&self, verb: &str, program: &str) {
         self.lab.ok(&[verb, &self.name, program]);
@@ -307,25 +300,4 @@ fn port(row: &Value) -> Option<Port> {
         ofport,
         programmed: id("kvs-programmed") == Some(ofport.to_string()),
     })
-}
-
-/// All that sockets have dropped, as `ss` tells it: `skmem:(…,d<drops>)`.
-fn drops(said: &str) -> u32 {
-    let sockets = said.split("skmem:(").skip(1);
-    sockets.filter_map(|socket| socket.split(')').next()?.rsplit_once(",d")?.1.parse::<u32>().ok()).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn drops_of_all_sockets_count() {
-        let said = "Netid Recv-Q Send-Q Local Address:Port Peer Address:Port\n\
-            p_raw 0      0      *:eth0             *\n\
-            \t skmem:(r0,rb212992,t0,tb212992,f0,w0,o0,bl0,d12)\n\
-            p_raw 0      0      *:kvs490df27f96cf  *\n\
-            \t skmem:(r0,rb212992,t0,tb212992,f0,w0,o0,bl0,d3)\n";
-        assert_eq!((drops(said), drops("")), (15, 0));
-    }
 }

@@ -13,7 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How often echo requests are sent.
 const PING_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many of the last echo requests may be on their way when a ping is interrupted: those of a second.
+/// How long a ping goes on when it is told to end, and how many echo requests that are at most: they may be on their way.
+const LAST: Duration = Duration::from_secs(1);
 const ON_THEIR_WAY: u32 = 100;
 
 /// `ping`, one every 10 ms.
@@ -44,10 +45,11 @@ impl Ping {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Ends it: how many were sent and how many of them had no answer. Those of the last second that no answer has
-    /// overtaken may be on their way; they are neither.
+    /// Ends it after another second: how many were sent and how many of them had no answer. Those of that second that no answer
+    /// has overtaken may be on their way; they are neither.
     #[must_use]
     pub fn interrupt(self) -> (u32, u32) {
+        std::thread::sleep(LAST);
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         self.count(ON_THEIR_WAY)
@@ -72,7 +74,7 @@ impl Ping {
         let judged = overtaken.copied().unwrap_or(sent);
         let lost: Vec<u32> = (1..=judged).filter(|number| !answered.contains(number)).collect();
         if !lost.is_empty() {
-            println!("ping {}: of {judged}, one each {PING_INTERVAL:?}, these were lost: {lost:?}", self.to);
+            println!("ping {}: of {judged}, one each {PING_INTERVAL:?}, lost: {}", self.to, runs(&lost));
         }
         (judged, u32::try_from(lost.len()).unwrap())
     }
@@ -89,6 +91,15 @@ fn answers(said: impl BufRead) -> (BTreeSet<u32>, String) {
         }
     }
     (answered, rest)
+}
+
+/// Numbers in order, with a dash between the ends of those that follow each other.
+fn runs(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next).map(|run| match run {
+        [one] => one.to_string(),
+        _ => format!("{}-{}", run[0], run[run.len() - 1]),
+    });
+    runs.collect::<Vec<_>>().join(", ")
 }
 
 impl Drop for Ping {
@@ -112,5 +123,10 @@ mod tests {
         let (answered, rest) = answers(said.as_bytes());
         assert_eq!(answered, BTreeSet::from([1, 3]));
         assert!(rest.contains("3 packets transmitted"), "{rest}");
+    }
+
+    #[test]
+    fn what_was_lost_is_told_in_runs() {
+        assert_eq!(runs(&[1, 3, 4, 5, 9, 10]), "1, 3-5, 9-10");
     }
 }

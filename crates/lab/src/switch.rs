@@ -130,7 +130,7 @@ impl Switch {
         let database = ovs.join("conf.db");
         if !tokio::fs::try_exists(&database).await.map_err(file)? {
             let create = [OsString::from("create"), database.clone().into(), SCHEMA.into()];
-            self.tool("ovsdb-tool", &create).await?;
+            run_tool(&self.layout, "ovsdb-tool", &create).await?;
         }
         let remote = format!("--remote=punix:{}", self.layout.ovsdb_socket().display());
         self.database.start(self.spec("ovsdb-server", [database.into(), remote.into()])).await?;
@@ -220,11 +220,7 @@ impl Switch {
             format!("--timeout={}", patience(PATIENCE).as_secs()).into(),
         ];
         all.extend(args.iter().map(OsString::from));
-        self.tool("ovs-vsctl", &all).await
-    }
-
-    async fn tool(&self, tool: &'static str, args: &[OsString]) -> Result<(), SwitchError> {
-        run_tool(&self.layout, tool, args).await
+        run_tool(&self.layout, "ovs-vsctl", &all).await
     }
 }
 
