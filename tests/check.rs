@@ -194,6 +194,18 @@ fn what_is_in_the_way_between_nodes_is_named() {
     nft("delete table bridge cut");
     until_well(&lab);
 
+    // On the userspace datapath, tunnels take routes that Open vSwitch was told.
+    if !host::kernel::has_openvswitch().unwrap() {
+        let node = lab.node(1);
+        node.exec(&["ovs-appctl", "ovs/route/del", "172.30.0.0/24"]);
+        node.exec(&["ovs-appctl", "ovs/route/del", "0.0.0.0/0"]);
+        let words = ["no route from 172.30.0.11", "ovs-appctl ovs/route/add NETWORK br-phy"];
+        let findings = lab.check();
+        assert!(has(&findings, "node-1", "problem", "openvswitch", &words), "{findings:#?}");
+        node.exec(&["ovs-appctl", "ovs/route/add", "172.30.0.0/24", "br-phy"]);
+        until_well(&lab);
+    }
+
     netlink.set_up("n2", false).unwrap();
     let findings = lab.check();
     for (node, words) in

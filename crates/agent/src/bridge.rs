@@ -11,6 +11,7 @@ use ovsdb::tables::{Bridge, Interface, Port};
 use ovsdb::{Condition, Datum as _, Mutation, Operation, Row, TableRow as _, Uuid, Value, vswitch};
 
 use crate::host_setup::gateway;
+use crate::uplink::Uplink;
 
 /// Which of OVS's datapaths carries the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +79,11 @@ pub struct BridgePlan {
     pub local_ip: Option<IpAddr>,
 }
 
-/// The tunnels' source, unless the userspace datapath can take but the right one: the only address of its family there is. If
+/// The tunnels' source, unless the userspace datapath takes it by itself: the first address of its family there is. If
 /// told, it wants a route of the kernel's that says the address is this node's, and has none while it reads the kernel's
 /// routes anew, or where it is not to read them (`ovs_router_lookup` of lib/ovs-router.c; docs/datapaths.md).
-fn local_ip(datapath: Datapath, overlay_ip: IpAddr, uplink: &[IpAddr]) -> Option<IpAddr> {
-    let only = uplink.iter().all(|other| *other == overlay_ip || other.is_ipv4() != overlay_ip.is_ipv4());
-    (datapath == Datapath::System || !only).then_some(overlay_ip)
+fn local_ip(datapath: Datapath, overlay_ip: IpAddr, uplink: &Uplink) -> Option<IpAddr> {
+    (datapath == Datapath::System || !uplink.first.contains(&overlay_ip)).then_some(overlay_ip)
 }
 
 /// Name of the tunnel port. It differs from pods' ports, which have a digit or a letter in place of the hyphen.
@@ -96,9 +96,9 @@ pub const fn tunnel_name(overlay: OverlayType) -> &'static str {
 }
 
 impl BridgePlan {
-    /// The plan for a node whose uplink has these addresses.
+    /// The plan for a node with this uplink.
     #[must_use]
-    pub fn new(name: &str, datapath: Datapath, config: &NodeConfig, uplink: &[IpAddr], mtu: u16) -> Self {
+    pub fn new(name: &str, datapath: Datapath, config: &NodeConfig, uplink: &Uplink, mtu: u16) -> Self {
         let ipv4 = config.pod_cidr.ipv4().and_then(|net| match gateway(net.into())? {
             IpAddr::V4(address) => Some((net, address)),
             IpAddr::V6(_) => None,
@@ -284,12 +284,18 @@ mod tests {
     }
 
     #[test]
-    fn tunnels_have_a_source_unless_the_userspace_datapath_has_no_choice() {
+    fn tunnels_have_a_source_unless_the_userspace_datapath_takes_it_by_itself() {
         let [own, other, ipv6] =
             ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
-        assert_eq!(local_ip(Datapath::System, own, &[own]), Some(own));
-        assert_eq!(local_ip(Datapath::Netdev, own, &[own, ipv6]), None);
-        assert_eq!(local_ip(Datapath::Netdev, own, &[other, own]), Some(own));
-        assert_eq!(local_ip(Datapath::Netdev, ipv6, &[own, ipv6]), None);
+        let uplink = |first: &[IpAddr]| Uplink {
+            name: "br-phy".into(),
+            mtu: 1500,
+            addresses: vec![own, other, ipv6],
+            first: first.to_vec(),
+        };
+        assert_eq!(local_ip(Datapath::System, own, &uplink(&[own])), Some(own));
+        assert_eq!(local_ip(Datapath::Netdev, own, &uplink(&[own, ipv6])), None);
+        assert_eq!(local_ip(Datapath::Netdev, own, &uplink(&[other, ipv6])), Some(own));
+        assert_eq!(local_ip(Datapath::Netdev, ipv6, &uplink(&[own, ipv6])), None);
     }
 }

@@ -65,7 +65,10 @@ mod tests {
     #[test]
     fn an_mtu_that_does_not_fit_is_told_with_what_to_do() {
         let said = |mtu, pods: &str, uplink| {
-            complaint(&config(mtu, pods), &Uplink { name: "eth0".into(), mtu: uplink, addresses: vec![] })
+            complaint(
+                &config(mtu, pods),
+                &Uplink { name: "eth0".into(), mtu: uplink, addresses: vec![], first: vec![] },
+            )
         };
         let (dual, ipv4) = ("10.0.1.0/24,fd00:0:0:1::/64", "10.0.1.0/24");
         for (mtu, pods, uplink) in [(None, dual, 1330), (Some(1450), dual, 1500), (Some(1300), ipv4, 65536)] {

@@ -14,6 +14,8 @@ pub struct Uplink {
     /// The node's addresses on it: all that are good for more than its link, but for those that stand alone (with a prefix
     /// of full length), which are other machines' too or somebody's virtual ones, unless it is the overlay's.
     pub addresses: Vec<IpAddr>,
+    /// The first of them in each family, as the kernel lists them: what Open vSwitch takes for a tunnel's source by itself.
+    pub first: Vec<IpAddr>,
 }
 
 /// Why the uplink is not known.
@@ -45,8 +47,10 @@ pub fn find(address: IpAddr) -> Result<Uplink, UplinkError> {
         a.link == found.link && !is_link_local(a.net.addr()) && (!alone || a.net.addr() == address)
     };
     let mut addresses: Vec<IpAddr> = all.iter().filter(own).map(|a| a.net.addr()).collect();
+    let first_of = |ipv4| addresses.iter().copied().find(|address: &IpAddr| address.is_ipv4() == ipv4);
+    let first = [true, false].into_iter().filter_map(first_of).collect();
     addresses.sort_unstable();
-    Ok(Uplink { name: link.name, mtu: link.mtu, addresses })
+    Ok(Uplink { name: link.name, mtu: link.mtu, addresses, first })
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -20,6 +20,8 @@ mod others;
 mod pods;
 mod reach;
 mod switch;
+mod tunnel_routes;
+mod vswitchd;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -27,7 +27,7 @@ impl Daemon {
         let Some(uplink) = self.uplink.clone() else { return Ok(()) };
         self.state.set_own_addresses(uplink.addresses.clone());
         let mtu = own.mtu.unwrap_or_else(|| mtu::pod_mtu(uplink.mtu, own.overlay_type, own.overlay_ip));
-        let plan = BridgePlan::new(&self.options.bridge, datapath, &own, &uplink.addresses, mtu);
+        let plan = BridgePlan::new(&self.options.bridge, datapath, &own, &uplink, mtu);
         if !self.bridge(plan).await {
             return Ok(());
         }

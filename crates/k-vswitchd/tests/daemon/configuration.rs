@@ -34,7 +34,7 @@ async fn a_node_is_set_up_from_its_configuration() {
     let options = node.vsctl(&["get", "interface", "kvs-vxlan", "type", "options"]);
     assert_eq!(
         options, "vxlan\n{key=flow, remote_ip=flow}\n",
-        "the bridge has no other address to send from"
+        "the bridge has no other address to send from first"
     );
     let addresses: Vec<String> = node.addresses("k-vswitch0").iter().map(ToString::to_string).collect();
     assert!(

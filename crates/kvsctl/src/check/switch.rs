@@ -1,18 +1,16 @@
 //! Open vSwitch: whether it runs, is new enough, and has the datapath that it is asked for.
 
-use std::io::Write as _;
 use std::net::IpAddr;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ovsdb::tables::{Bridge, OpenVSwitch};
 use ovsdb_blocking::{Client, Error};
-use serde_json::Value;
 
 use super::finding::{Check, Finding};
+use super::{tunnel_routes, vswitchd};
 
-const CHECK: Check = Check("openvswitch");
+pub(super) const CHECK: Check = Check("openvswitch");
 
 /// The least version, as docs/operations.md has it.
 const LEAST: (u32, u32) = (2, 17);
@@ -42,6 +40,8 @@ pub(super) struct Database {
     pub(super) cur_cfg: i64,
     /// Whether it was told to wait for its flows (`flow-restore-wait`), and by whom: with the mark, for `k-vswitchd` to end.
     pub(super) waits: Option<Waits>,
+    /// The routes that it knows itself, as it shows them.
+    pub(super) routes: Option<String>,
     /// The bridges with their datapath types.
     pub(super) bridges: Vec<(String, String)>,
     /// The name of the node that the bridge of k-vswitch serves.
@@ -80,27 +80,15 @@ fn database(socket: &Path, bridge: &str) -> Result<Database, Error> {
     let waits = other_config.get("flow-restore-wait").is_some_and(|value| value == "true").then(|| {
         if external_ids.contains_key("kvs-flow-restore") { Waits::ForDaemon } else { Waits::ForOthers }
     });
-    let version = (!free).then(|| running_version(socket.parent()?)).flatten();
-    Ok(Database { vswitchd: !free, version, next_cfg, cur_cfg, waits, bridges, node })
+    let folder = socket.parent().filter(|_| !free);
+    let version = folder.and_then(running_version);
+    let routes = folder.and_then(|folder| vswitchd::ask(folder, "ovs/route/show"));
+    Ok(Database { vswitchd: !free, version, routes, next_cfg, cur_cfg, waits, bridges, node })
 }
 
-/// What `ovs-vswitchd` says of itself, as `ovs-appctl version` asks it (ovs-appctl(8)). What the database has is written by
-/// scripts that start it, or by nobody.
+/// What `ovs-vswitchd` says of itself. What the database has is written by scripts that start it, or by nobody.
 fn running_version(folder: &Path) -> Option<String> {
-    let is_control = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.contains("vswitchd") && name.ends_with(".ctl")
-    };
-    let paths = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    // Sockets of those that have crashed stay behind.
-    paths.filter(is_control).find_map(|path| {
-        let mut stream = UnixStream::connect(path).ok()?;
-        stream.set_read_timeout(Some(TIMEOUT)).ok()?;
-        stream.write_all(br#"{"id":0,"method":"version","params":[]}"#).ok()?;
-        let answer: Value = serde_json::Deserializer::from_reader(&stream).into_iter().next()?.ok()?;
-        let first = answer.get("result")?.as_str()?.lines().next()?;
-        first.rsplit(' ').next().map(str::to_owned)
-    })
+    vswitchd::ask(folder, "version")?.lines().next()?.rsplit(' ').next().map(str::to_owned)
 }
 
 impl Facts {
@@ -198,7 +186,8 @@ fn datapath(facts: &Facts, bridge: &str, overlay: Option<(IpAddr, &str)>) -> Opt
     }
     let (address, link) = overlay?;
     if facts.has_bridge(link) {
-        return None;
+        let routes = facts.database.as_ref().ok()?.routes.as_deref()?;
+        return tunnel_routes::check(routes, address, link);
     }
     Some(CHECK.problem(
         format!("the datapath is the one in userspace, and {address} is on {link}, which is no bridge of Open vSwitch"),
