@@ -8,7 +8,7 @@ use host::{Netlink, Netns, sysctl};
 /// Settings of all namespaces, whoever's pod is in them: an IPv6 address is usable at once. Otherwise a plugin that
 /// waits until it is would be measured by the kernel's patience (a second or two).
 const SYSCTLS: [(&str, &str); 2] =
-    [("net.ipv6.conf.default.accept_dad", "0"), ("net.ipv6.conf.default.dad_transmits", "0")];
+    [("net/ipv6/conf/default/accept_dad", "0"), ("net/ipv6/conf/default/dad_transmits", "0")];
 
 static COUNTER: AtomicUsize = AtomicUsize::new(0);
 

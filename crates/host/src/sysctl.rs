@@ -65,7 +65,8 @@ impl Sysctls {
 
     fn path(&self, key: &str) -> Result<PathBuf> {
         let path = self.0.join(key);
-        if key.is_empty()
+        // Every sysctl is in a folder: a key without one was written with dots.
+        if !key.contains('/')
             || key.starts_with('/')
             || key.split('/').any(|part| part.is_empty() || part.starts_with('.'))
         {
@@ -116,6 +117,12 @@ mod tests {
         for key in ["", "/etc/passwd", "net/../../etc/passwd", "net//x"] {
             assert!(read(key).is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn a_key_with_dots_is_an_error_and_not_a_missing_one() {
+        let error = write_if_there("net.ipv4.ip_forward", "1").unwrap_err();
+        assert!(!error.is_not_found() && error.to_string().contains("net/ipv4/ip_forward"), "{error}");
     }
 
     #[test]
