@@ -6,7 +6,9 @@
 
 mod ailments;
 mod answers;
+mod connections;
 mod forget;
+mod options;
 mod pod_mtus;
 mod program;
 mod publish;
@@ -14,35 +16,35 @@ mod restore;
 mod settle;
 mod table;
 mod tasks;
+mod tell;
 mod warmth;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::sysctl::Sysctls;
 use kube::Client;
 use openflow::FlowKey;
 use ops::{Check, Health};
 use ovs::Address;
 use ovs::openflow::{Connected, Session, keep_up};
-use ovs::ovsdb::{Client as Ovsdb, Lock, Monitor, MonitorUpdate, State as ServerState};
-use ovsdb::{Switch, SwitchChange, Uuid};
+use ovs::ovsdb::{Client as Ovsdb, Lock, Monitor};
+use ovsdb::{Switch, Uuid};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+pub use self::options::{DaemonError, Options};
 use crate::bridge::{BridgePlan, Datapath};
 use crate::health_checks::HealthChecks;
-use crate::host_setup::{HostPlan, Services};
+use crate::host_setup::HostPlan;
 use crate::inspect::Requests;
-use crate::install::{self, InstallOptions};
+use crate::install;
 use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::state::State;
 use crate::status::{self, Report};
-use crate::sweep::{Grace, Sweeper};
+use crate::sweep::Sweeper;
 use crate::uplink::Uplink;
 use crate::view;
 
@@ -52,54 +54,6 @@ const TICK: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// Events taken in before settling.
 const BATCH: usize = 4096;
-
-/// What the daemon is started with.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Name of this node.
-    pub node: String,
-    /// The bridge.
-    pub bridge: String,
-    /// The database server.
-    pub ovsdb: Address,
-    /// Directory in which ovs-vswitchd makes the bridge's management socket.
-    pub ovs_rundir: PathBuf,
-    /// The datapath; `None`: what the bridge has, and for a new one the kernel's where there is one.
-    pub datapath: Option<Datapath>,
-    /// The bridge as proxy of Services; `None`: it is none.
-    pub proxy: Option<Services>,
-    /// Where sysctls can be written.
-    pub sysctls: Sysctls,
-    /// What is installed for the container runtime.
-    pub install: InstallOptions,
-    /// Time between audits of the switch.
-    pub audit: Duration,
-    /// When a port counts as abandoned.
-    pub grace: Grace,
-}
-
-/// Why the daemon cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// The plugin cannot be installed.
-    #[error(transparent)]
-    Install(#[from] install::InstallError),
-    /// The kernel cannot be asked for its datapath.
-    #[error(transparent)]
-    Host(#[from] host::Error),
-    /// The kernel's datapath was asked for, and there is none.
-    #[error(
-        "--datapath system: this kernel has no openvswitch module: install the kernel's modules (modprobe openvswitch \
-         must succeed), or use --datapath auto or netdev"
-    )]
-    NoModule,
-    /// A blocking task did not end as it should.
-    #[error("a task on the host failed: {0}")]
-    Task(#[from] tokio::task::JoinError),
-    /// A task that never ends has ended.
-    #[error("{0} ended")]
-    Ended(&'static str),
-}
 
 struct Checks {
     kubernetes: Check,
@@ -318,107 +272,6 @@ impl Daemon {
             }
             self.tell();
         }
-    }
-
-    /// The connection to the database server came or went. What is known of the database stays.
-    fn server(&mut self, state: &ServerState) {
-        match state {
-            ServerState::Connected if self.database_synced => self.checks.ovsdb.met(),
-            ServerState::Connected => {}
-            ServerState::Disconnected(why) => {
-                warn!(%why, "no OVSDB: no pod can come or go; is ovsdb-server running?");
-                self.checks.ovsdb.unmet(format!("{why}: is ovsdb-server running?"));
-            }
-        }
-    }
-
-    fn database(&mut self, update: MonitorUpdate<SwitchChange>) {
-        let changes = match update {
-            MonitorUpdate::Reset(rows) => {
-                self.state.reset_interfaces();
-                self.members.reset();
-                self.stamping.clear();
-                self.database_synced = true;
-                self.checks.ovsdb.met();
-                rows
-            }
-            MonitorUpdate::Changes(changes) => changes,
-        };
-        self.bridge_sent = None;
-        for change in self.members.follow(&changes, self.monitor.replica()) {
-            let uuid = change.uuid();
-            if change.after().is_none_or(|row| row.external_ids.contains_key(ipam::keys::PROGRAMMED)) {
-                self.stamping.remove(&uuid);
-            }
-            self.state.interface(&change);
-        }
-    }
-
-    async fn connected(&mut self, event: Connected) {
-        match event {
-            Connected::Up(session, mut asynchronous) => {
-                self.metrics.connects.inc();
-                // Nothing is asked for that would come here; the queue is emptied so that it never fills.
-                tokio::spawn(async move { while asynchronous.next().await.is_some() {} });
-                // A restarted ovs-vswitchd has made the bridge's interface anew.
-                self.host_due = true;
-                self.session = Some(session);
-                self.unread = true;
-                self.awaited = true;
-            }
-            Connected::Down(why) => {
-                self.checks.switch.unmet(why);
-                self.session = None;
-                self.lock = None;
-            }
-        }
-    }
-
-    /// Something failed: it is tried again in a while, and said in the meantime.
-    fn trouble(&mut self, reason: &'static str, why: String) {
-        if self.trouble.as_ref().is_none_or(|(_, old)| *old != why) {
-            warn!(reason, "{why}");
-        }
-        self.checks.node.unmet(why.clone());
-        self.trouble = Some((reason, why));
-        self.hold_until = Some(Instant::now() + RETRY);
-    }
-
-    /// Says in the object's status and in the metrics how things are.
-    fn tell(&mut self) {
-        self.metrics.flows.set(self.state.store().len().try_into().unwrap_or(i64::MAX));
-        self.metrics.ports.set(self.state.ports().count().try_into().unwrap_or(i64::MAX));
-        self.metrics.remotes.set(self.state.remotes().len().try_into().unwrap_or(i64::MAX));
-        self.metrics.policies.set(self.state.policies().try_into().unwrap_or(i64::MAX));
-        self.metrics.policy_problems.set(self.state.policy_problems().try_into().unwrap_or(i64::MAX));
-        self.metrics.identities.set(self.state.identities().try_into().unwrap_or(i64::MAX));
-        if let Some(balancing) = self.state.balancing() {
-            self.metrics.services.set(balancing.served().try_into().unwrap_or(i64::MAX));
-            self.metrics.endpoint_sets.set(balancing.sets().try_into().unwrap_or(i64::MAX));
-            self.metrics.service_problems.set(balancing.problems().try_into().unwrap_or(i64::MAX));
-        }
-        let Some(own) = self.state.own().cloned() else { return };
-        let (ready, reason, message) = match self.ailment() {
-            Some((reason, why)) => (false, reason, why),
-            None if self.conflist_done && self.session.is_some() => {
-                (true, "Programmed", "the node's flows are in the switch".to_owned())
-            }
-            None => (false, "Starting", "the node is being set up".to_owned()),
-        };
-        let report = Report {
-            ready,
-            reason,
-            message,
-            generation: own.generation,
-            mtu: self.mtu_done,
-            datapath: self.datapath.map(|datapath| datapath.as_str().to_owned()),
-        };
-        self.reports.send_if_modified(|last| {
-            let new = Some(report);
-            let changed = *last != new;
-            *last = new;
-            changed
-        });
     }
 
     fn own(&self) -> Option<Arc<api::NodeConfig>> {

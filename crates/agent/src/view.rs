@@ -9,7 +9,7 @@ pub mod kubernetes;
 use std::collections::HashMap;
 
 use api::NodeConfig;
-use policy::spec::{Labels, NetworkPolicySpec};
+use policy::spec::{Labels, Name, NetworkPolicySpec};
 
 use crate::host_ports::HostPort;
 
@@ -112,6 +112,12 @@ pub struct PodRef {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl From<&PodRef> for Name {
+    fn from(reference: &PodRef) -> Self {
+        Self { namespace: reference.namespace.clone(), name: reference.name.clone() }
+    }
 }
 
 /// A pod of the cluster.

@@ -3,9 +3,9 @@
 use openflow::FlowKey;
 use ovsdb::Uuid;
 use policy::rules::Direction;
-use policy::spec::Pod;
+use policy::spec::{Name, Pod};
 
-use super::{LocalPort, Owner, State, name};
+use super::{LocalPort, Owner, State};
 use crate::view::{ClusterPod, PodRef, Question};
 use datapath::pipeline;
 
@@ -54,9 +54,9 @@ impl State {
     /// Takes a pod in as a peer of others, with these addresses.
     fn peer(&mut self, reference: &PodRef, pod: &ClusterPod, addresses: Vec<std::net::IpAddr>) {
         if pod.host_network || pod.ended {
-            self.enforcement.peer_gone(&name(reference));
+            self.enforcement.peer_gone(&Name::from(reference));
         } else {
-            self.enforcement.peer(&name(reference), &Pod { addresses, ..pod.facts.clone() });
+            self.enforcement.peer(&Name::from(reference), &Pod { addresses, ..pod.facts.clone() });
         }
     }
 
@@ -149,7 +149,7 @@ impl State {
         let other = self.ports.iter().find(|(_, other)| other.is_of(&reference)).map(|(uuid, _)| *uuid);
         match other {
             Some(other) => self.enforce(other),
-            None => self.enforcement.peer_gone(&name(&reference)),
+            None => self.enforcement.peer_gone(&Name::from(&reference)),
         }
     }
 

@@ -2,11 +2,12 @@ use std::collections::BTreeSet;
 
 use policy::spec::Pod;
 
+use ipam::PodPort;
 use ovsdb::RowChange;
 use ovsdb::tables::Interface;
 
 use super::*;
-use crate::view::{ClusterPod, PodRef, Question};
+use crate::view::{ClusterPod, PodRef, Question, ViewEvent};
 
 fn config(n: u8) -> NodeConfig {
     NodeConfig {
