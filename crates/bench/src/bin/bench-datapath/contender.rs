@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::Context as _;
 use bench::Background;
-use host::Netns;
+use host::{Netns, sysctl};
 
 /// A pod, or what stands for one.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(crate) struct Contender {
     pub(crate) client: End,
     pub(crate) near: End,
     pub(crate) far: End,
+    /// The machines they are on.
+    pub(crate) nodes: [Netns; 2],
     /// What rests while others are measured. Before the guard, which may need it.
     pub(crate) background: Vec<Background>,
     /// What is removed with it.
@@ -84,6 +86,17 @@ impl Contender {
     /// Lets its programs go on.
     pub(crate) fn wake(&self) -> anyhow::Result<()> {
         self.background.iter().try_for_each(Background::wake).context(self.key)
+    }
+
+    /// Has machines and pods look for the way back to each packet's sender, or not (`rp_filter`: 0, 1 or 2).
+    ///
+    /// Kernels come with 0; systemd's own settings, which most distributions keep, are 2.
+    pub(crate) fn filter_reverse_paths(&self, mode: u8) -> anyhow::Result<()> {
+        let pods = [&self.client, &self.near, &self.far].map(|end| &end.netns);
+        for netns in self.nodes.iter().chain(pods) {
+            netns.run(|| sysctl::write("net/ipv4/conf/all/rp_filter", &mode.to_string()))??;
+        }
+        Ok(())
     }
 
     /// Who is asked on a path.

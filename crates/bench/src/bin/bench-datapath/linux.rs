@@ -33,7 +33,8 @@ pub(crate) fn contender(overlay: Overlay, conditions: Conditions) -> anyhow::Res
         anyhow::Ok(end)
     };
     let (client, near, far) = (pod(0, "client", 2)?, pod(0, "near", 3)?, pod(1, "far", 2)?);
-    Ok(Contender { key: BRIDGE, client, near, far, background: Vec::new(), _guard: Box::new(machines) })
+    let (nodes, background) = (machines.netns(), Vec::new());
+    Ok(Contender { key: BRIDGE, client, near, far, nodes, background, _guard: Box::new(machines) })
 }
 
 /// An address of a machine's pods.

@@ -1,4 +1,4 @@
-//! What is measured: one TCP stream, TCP connections one after the other, and UDP datagrams there and back. Threads with
+//! What is measured: TCP streams, TCP connections one after the other, and UDP datagrams there and back. Threads with
 //! blocking sockets: nothing is measured but the kernel's stack and what is between the pods.
 
 use std::io::{Read as _, Write as _};
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use clap::ValueEnum;
 
 use crate::cluster::FIRST_PORT;
 use crate::contender::End;
@@ -21,20 +22,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// measured is the steady state, and not them.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// How long one stream is measured. Between nodes each has a pace of its own, a tenth more or less, whoever carries it: many short
+/// ones tell more than a long one.
+const STREAM: Duration = Duration::from_millis(400);
+/// And so streams are measured for so many times as long as the others.
+const STREAMS: u32 = 4;
+/// What goes by of streams that follow another one: their kind of packets is known.
+const WARM_UP_AGAIN: Duration = Duration::from_millis(100);
+
 /// A kind of measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Measure {
-    /// Of one TCP stream, Gbit/s.
+    /// Of one TCP stream after the other, Gbit/s
+    #[value(name = "stream")]
     Throughput,
-    /// TCP connections, each with a question and an answer, per second.
+    /// TCP connections, each with a question and an answer, per second
+    #[value(name = "connections")]
     Connections,
-    /// Time of a UDP datagram there and of its answer back, median, microseconds.
+    /// Time of a UDP datagram there and of its answer back, median, microseconds
+    #[value(name = "round-trip")]
     Latency,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 3] = [Self::Throughput, Self::Connections, Self::Latency];
-
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Throughput => "TCP stream, Gbit/s",
@@ -53,7 +63,7 @@ impl Measure {
 
     pub(crate) fn run(self, from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
         match self {
-            Self::Throughput => throughput(from, to, time),
+            Self::Throughput => throughput(from, to, time * STREAMS),
             Self::Connections => connections(from, to, time),
             Self::Latency => latency(from, to, time),
         }
@@ -65,23 +75,43 @@ fn listen(at: &End) -> anyhow::Result<(TcpListener, SocketAddr)> {
     Ok((at.netns.run(|| TcpListener::bind(address))??, address))
 }
 
+/// One stream after the other, each for [`STREAM`], until `time` has gone by: all that they carried, by all the time that they took.
 fn throughput(from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
+    let (mut carried, mut warm_up) = (Carried::default(), WARM_UP);
+    while carried.time < time {
+        let one = stream(from, to, warm_up)?;
+        carried.bytes += one.bytes;
+        carried.time += one.time;
+        warm_up = WARM_UP_AGAIN;
+    }
+    let bits = 8.0 * f64::from(u32::try_from(carried.bytes >> 10)?) * 1024.0;
+    Ok(bits / carried.time.as_secs_f64() / 1e9)
+}
+
+/// What streams have carried.
+#[derive(Default)]
+struct Carried {
+    bytes: u64,
+    time: Duration,
+}
+
+/// A new stream, and what it carries once the warm-up is over.
+fn stream(from: &End, to: &End, warm_up: Duration) -> anyhow::Result<Carried> {
     let (listener, address) = listen(to)?;
     let mut sending = from.netns.run(|| TcpStream::connect(address))?.context("a TCP stream")?;
     let (mut receiving, _) = listener.accept()?;
     receiving.set_read_timeout(Some(PATIENCE))?;
     sending.set_write_timeout(Some(PATIENCE))?;
-    let receiver = std::thread::spawn(move || -> std::io::Result<f64> {
+    let receiver = std::thread::spawn(move || -> std::io::Result<Carried> {
         let mut buffer = vec![0; CHUNK];
         let begin = Instant::now();
         let (mut from, mut bytes) = (begin, 0_u64);
         loop {
             let read = receiving.read(&mut buffer)?;
             if read == 0 {
-                let bits = 8.0 * f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) * 1024.0;
-                return Ok(bits / from.elapsed().as_secs_f64() / 1e9);
+                return Ok(Carried { bytes, time: from.elapsed() });
             }
-            if begin.elapsed() < WARM_UP {
+            if begin.elapsed() < warm_up {
                 from = Instant::now();
             } else {
                 bytes += read as u64;
@@ -89,7 +119,7 @@ fn throughput(from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
         }
     });
     let (chunk, begin) = (vec![0x5a; CHUNK], Instant::now());
-    while begin.elapsed() < time + WARM_UP {
+    while begin.elapsed() < STREAM + warm_up {
         sending.write_all(&chunk)?;
     }
     drop(sending);

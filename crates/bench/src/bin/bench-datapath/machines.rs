@@ -6,7 +6,7 @@ use std::process::Command;
 
 use bench::Place;
 use bench::switch::run;
-use host::ethtool;
+use host::{Netns, ethtool};
 
 use crate::contender::End;
 
@@ -47,6 +47,11 @@ impl Machines {
             ip(machine, &["link", "set", "eth0", "up"])?;
         }
         Ok(Self { machines, pods: Vec::new(), _wire: wire })
+    }
+
+    /// Where the machines are.
+    pub(crate) fn netns(&self) -> [Netns; 2] {
+        self.machines.each_ref().map(|machine| machine.netns.clone())
     }
 
     /// Gives each machine its address on the wire, on this interface.

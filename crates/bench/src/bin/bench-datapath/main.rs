@@ -24,9 +24,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bench::{Interrupt, Machine, Report};
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 
 use crate::contender::{Contender, Overlay, Path};
+use crate::load::Measure;
 use crate::machines::Conditions;
 
 /// Packets between pods: throughput, connections, latency, on one node and between nodes.
@@ -42,12 +43,18 @@ struct Arguments {
     /// Rounds
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Milliseconds of one measurement
+    /// Milliseconds of one measurement; of streams four times as many
     #[arg(long, default_value_t = 1600)]
     time: u64,
+    /// `rp_filter` of machines and pods: 0 as the kernel has it, 1 strict, 2 loose as systemd has it
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=2))]
+    rp_filter: u8,
     /// Measure this overlay alone
     #[arg(long, value_parser = ["vxlan", "gre"])]
     only: Option<String>,
+    /// Measure this alone
+    #[arg(long, value_enum)]
+    measure: Option<Measure>,
     /// Leave out the contender with policies and Services
     #[arg(long)]
     without_load: bool,
@@ -67,7 +74,9 @@ fn run(mut arguments: Arguments) -> anyhow::Result<()> {
     let machine = Machine::this();
     println!("kernel {}, {} processors, load {:.2}", machine.kernel, machine.processors, machine.load);
     println!("Open vSwitch's datapath: {}", if netdev { "userspace" } else { "the kernel's" });
+    println!("reverse path filter: {}", arguments.rp_filter);
     let mut report = Report::new("datapath", machine);
+    report.figures("rp_filter", &arguments.rp_filter);
     for overlay in Overlay::ALL {
         if arguments.only.as_ref().is_some_and(|only| only != overlay.name()) {
             continue;
@@ -94,11 +103,13 @@ fn measure(
 ) -> anyhow::Result<()> {
     let begin = Instant::now();
     let contenders = contenders(arguments, overlay, netdev, interrupt, report)?;
+    contenders.iter().try_for_each(|contender| contender.filter_reverse_paths(arguments.rp_filter))?;
     println!("\n{}: {} contenders after {:.0?}", overlay.name(), contenders.len(), begin.elapsed());
     let paths = [Path::Near, Path::Far(overlay)];
     let paths = if overlay == Overlay::Vxlan { &paths[..] } else { paths.get(1..).unwrap_or_default() };
     let time = Duration::from_millis(arguments.time);
-    let all = rounds::play(&contenders, paths, arguments.rounds, time, interrupt)?;
+    let measures = arguments.measure.as_ref().map_or(Measure::value_variants(), std::slice::from_ref);
+    let all = rounds::play(&contenders, paths, measures, arguments.rounds, time, interrupt)?;
     tell::tell(report, &all);
     Ok(())
 }

@@ -60,6 +60,7 @@ pub(crate) fn contender(
     };
     let key = if tracked { TRACKED } else { NORMAL };
     let (client, near, far) = (pod(0, "client", 1)?, pod(0, "near", 2)?, pod(1, "far", 3)?);
+    let nodes = machines.netns();
     let background = switches.iter().map(OpenVSwitch::background).collect();
-    Ok(Contender { key, client, near, far, background, _guard: Box::new((switches, machines)) })
+    Ok(Contender { key, client, near, far, nodes, background, _guard: Box::new((switches, machines)) })
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use bench::labs::Lab;
 use bench::{Background, Interrupt, Report};
 use host::{Netlink, Netns};
+use lab::layout::Place;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -44,6 +45,8 @@ pub(crate) fn contender(
         }
     }
     let [client, near, far] = pods.map(|(name, node)| end(&lab, name, node));
+    let node = |name| Netns::open(lab.layout.netns(&Place::Node(name)));
+    let nodes = [node(first)?, node(second)?];
     let key = if loaded { LOADED } else { OURS };
     let (client, near, far) = (client?, near?, far?);
     let (agents, switches) = (lab.processes(&["agent"])?, lab.processes(&["ovs-vswitchd", "ovsdb-server"])?);
@@ -55,7 +58,7 @@ pub(crate) fn contender(
     let others = [lab.control_plane()?, Background::of(agents)];
     others.iter().try_for_each(Background::rest)?;
     let background = vec![Background::of(switches)];
-    Ok(Contender { key, client, near, far, background, _guard: Box::new((others, lab)) })
+    Ok(Contender { key, client, near, far, nodes, background, _guard: Box::new((others, lab)) })
 }
 
 /// Measures what the programs of the nodes do while the pods do nothing, for as long as it is from one audit to the next.

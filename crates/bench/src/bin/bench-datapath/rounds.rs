@@ -23,12 +23,13 @@ pub(crate) struct Figures {
 pub(crate) fn play(
     contenders: &[Contender],
     paths: &[Path],
+    measures: &[Measure],
     rounds: usize,
     time: Duration,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Vec<Figures>> {
     let names = || contenders.iter().map(|contender| (contender.key, Vec::new())).collect();
-    let kinds = paths.iter().flat_map(|path| Measure::ALL.map(|measure| (*path, measure)));
+    let kinds = paths.iter().flat_map(|path| measures.iter().map(|measure| (*path, *measure)));
     let mut all: Vec<Figures> = kinds.map(|(path, measure)| Figures { path, measure, of: names() }).collect();
     contenders.iter().try_for_each(Contender::rest)?;
     for round in 0..rounds {
