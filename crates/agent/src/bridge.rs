@@ -10,7 +10,7 @@ use ovsdb::Switch;
 use ovsdb::tables::{Bridge, Interface, Port};
 use ovsdb::{Condition, Datum as _, Mutation, Operation, Row, TableRow as _, Uuid, Value, vswitch};
 
-use crate::host_setup::gateway;
+use crate::host_setup::{gateway_ipv4, gateway_ipv6};
 use crate::uplink::Uplink;
 
 /// Which of OVS's datapaths carries the packets.
@@ -99,14 +99,8 @@ impl BridgePlan {
     /// The plan for a node with this uplink.
     #[must_use]
     pub fn new(name: &str, datapath: Datapath, config: &NodeConfig, uplink: &Uplink, mtu: u16) -> Self {
-        let ipv4 = config.pod_cidr.ipv4().and_then(|net| match gateway(net.into())? {
-            IpAddr::V4(address) => Some((net, address)),
-            IpAddr::V6(_) => None,
-        });
-        let ipv6 = config.pod_cidr.ipv6().and_then(|net| match gateway(net.into())? {
-            IpAddr::V6(address) => Some((net, address)),
-            IpAddr::V4(_) => None,
-        });
+        let ipv4 = config.pod_cidr.ipv4().and_then(|net| Some((net, gateway_ipv4(net)?)));
+        let ipv6 = config.pod_cidr.ipv6().and_then(|net| Some((net, gateway_ipv6(net)?)));
         Self {
             name: name.to_owned(),
             datapath,

@@ -4,11 +4,11 @@
 //! removed, and the nftables table is replaced whole in one transaction, but for the elements of its sets and maps, which
 //! are [`crate::published`]'s. Nothing outside them is touched, except the sysctls that forwarding needs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use host::Netlink;
 use host::sysctl::Sysctls;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tracing::debug;
 
 use api::{NodeConfig, OverlayType};
@@ -93,12 +93,23 @@ impl HostPlan {
 }
 
 /// The node's own address: the first host address of its pod CIDR.
+fn gateway(pods: IpNet) -> Option<IpAddr> {
+    match pods {
+        IpNet::V4(net) => gateway_ipv4(net).map(IpAddr::V4),
+        IpNet::V6(net) => gateway_ipv6(net).map(IpAddr::V6),
+    }
+}
+
+/// The node's own address in its IPv4 pod CIDR: the first host address.
 #[must_use]
-pub fn gateway(pods: IpNet) -> Option<IpAddr> {
-    Some(match pods {
-        IpNet::V4(net) => IpAddr::V4(net.network().to_bits().checked_add(1)?.into()),
-        IpNet::V6(net) => IpAddr::V6(net.network().to_bits().checked_add(1)?.into()),
-    })
+pub fn gateway_ipv4(pods: Ipv4Net) -> Option<Ipv4Addr> {
+    Some(pods.network().to_bits().checked_add(1)?.into())
+}
+
+/// The node's own address in its IPv6 pod CIDR: the first host address.
+#[must_use]
+pub fn gateway_ipv6(pods: Ipv6Net) -> Option<Ipv6Addr> {
+    Some(pods.network().to_bits().checked_add(1)?.into())
 }
 
 /// Makes the host agree with the plan. Blocking.

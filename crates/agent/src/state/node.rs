@@ -7,11 +7,10 @@ use std::sync::Arc;
 use api::NodeConfig;
 use datapath::pipeline;
 use datapath::{Node, ServiceNets};
-use ipnet::IpNet;
 
 use super::{Owner, State};
 use crate::enforcement;
-use crate::host_setup::gateway;
+use crate::host_setup::{gateway_ipv4, gateway_ipv6};
 use crate::view::Part;
 
 impl State {
@@ -116,20 +115,13 @@ impl State {
 }
 
 fn topology(config: &NodeConfig, proxy: bool) -> Node {
-    let gateway_of = |net: IpNet| gateway(net);
     Node {
         cluster_ipv4: config.cluster_cidr.ipv4(),
         cluster_ipv6: config.cluster_cidr.ipv6(),
         pods_ipv4: config.pod_cidr.ipv4(),
         pods_ipv6: config.pod_cidr.ipv6(),
-        gateway_ipv4: config.pod_cidr.ipv4().and_then(|net| match gateway_of(net.into())? {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        }),
-        gateway_ipv6: config.pod_cidr.ipv6().and_then(|net| match gateway_of(net.into())? {
-            IpAddr::V6(address) => Some(address),
-            IpAddr::V4(_) => None,
-        }),
+        gateway_ipv4: config.pod_cidr.ipv4().and_then(gateway_ipv4),
+        gateway_ipv6: config.pod_cidr.ipv6().and_then(gateway_ipv6),
         tracks_sctp: false,
         answers_solicitations: false,
         services: proxy
